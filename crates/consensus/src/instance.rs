@@ -1,0 +1,402 @@
+//! One awake chain at one height: inputs in, effects out.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256};
+use arc_malachitebft_core_consensus::{
+    Error as CoreError, Input as CoreInput, LocallyProposedValue, MisbehaviorEvidence, Params,
+    State, ThresholdParams, process,
+};
+use arc_malachitebft_core_types::{Round, ValuePayload, VoteExtensionPolicy};
+use types::{Certificate, CertificateError, Domain, NodeKey, ValidatorSet};
+
+use crate::authentic::{Audience, Authentic, Refused, authenticate};
+use crate::context::{self, Addr, Ctx, Hash, Height, Set};
+use crate::host::Host;
+use crate::message::Message;
+use crate::proposers::Turn;
+use crate::record::{Record, Value};
+use crate::timeouts::{Timeout, Timeouts};
+
+/// Who this city is on this chain, and how long it waits.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The chain and network that every signature names.
+    pub domain: Domain,
+    /// This city's key. A city that is not in the set follows without voting.
+    pub key: Arc<NodeKey>,
+    /// How long it waits.
+    pub timeouts: Timeouts,
+}
+
+/// What an instance is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The block built here for [`Effect::GetValue`]; its body is in the log.
+    /// Ignored when that round is over.
+    Propose {
+        /// The round for which it was asked.
+        round: u32,
+        /// The block's hash.
+        block_hash: B256,
+    },
+    /// The verdict on a block that somebody else proposed; its body is in the log.
+    Value {
+        /// The round of the proposal that named it.
+        round: u32,
+        /// The round of that proposal's polka, if it had one.
+        pol_round: Option<u32>,
+        /// Who signed that proposal.
+        proposer: Address,
+        /// The block's hash.
+        block_hash: B256,
+        /// Whether every city must take it, or none may: never a matter of lateness.
+        valid: bool,
+    },
+    /// A message of another validator. One of another height is ignored.
+    Message(Authentic),
+    /// A timer is over. One of another height, or that was cancelled or replaced, is ignored.
+    Timeout(Timeout),
+    /// A decision taken elsewhere, whose block is here, executed and found valid.
+    Certificate(Certificate),
+}
+
+/// What the host must do, in this order, and nothing after the first that fails.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Append this to the log.
+    Append(Record),
+    /// Make everything appended to the log durable, bodies included, before the effects after this.
+    Sync,
+    /// A block is wanted for this round: answer with [`Input::Propose`], soon or late, but once.
+    GetValue {
+        /// The round that it is for.
+        round: u32,
+    },
+    /// Send this to all validators of the chain; a proposal of this city together with its body.
+    Publish(Message),
+    /// Send the body of this block again to all validators.
+    Restream {
+        /// The block's hash.
+        block_hash: B256,
+    },
+    /// Run a timer, in place of the earlier one of its kind.
+    Schedule(Timeout),
+    /// Stop all timers of the chain.
+    CancelTimeouts,
+    /// The height is decided. More effects may follow.
+    Decide {
+        /// The proof, addresses ascending.
+        certificate: Certificate,
+    },
+    /// Validators that signed two different messages for one step: proofs, both sides signed.
+    Evidence(Vec<Equivocation>),
+}
+
+/// Two different messages of one validator for one height, round and step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Equivocation {
+    /// The one seen first.
+    pub first: Message,
+    /// The one that contradicts it.
+    pub second: Message,
+}
+
+/// Why an instance is unusable, unless the variant says otherwise. It must be dropped, with nothing
+/// of this call performed, and the chain started again from its log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The library panicked: on a broken assertion, or because more than f validators conspire.
+    #[error("the consensus core panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+    /// The library refused to go on, for example because the log contradicts what it derives.
+    #[error("the consensus core failed")]
+    Core(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An earlier call failed.
+    #[error("the instance failed before; start it again from the log")]
+    Unusable,
+    /// The log holds a record of a height that cannot have begun.
+    #[error("the log holds a record of height {record} while height {height} is undecided")]
+    LogAhead {
+        /// The height that was to be started.
+        height: u64,
+        /// The height of the record.
+        record: u64,
+    },
+    /// The round to sign for is beyond the last one.
+    #[error("round {round} is beyond the last one")]
+    RoundTooHigh {
+        /// The round.
+        round: i64,
+    },
+    /// The library asked for something that it has no reason to.
+    #[error("the consensus core asked for {what}")]
+    Unexpected {
+        /// What it asked for.
+        what: &'static str,
+    },
+    /// The certificate is of another height. The instance is as it was.
+    #[error("a certificate of height {certificate} at height {height}")]
+    OtherHeight {
+        /// The height that is being agreed on.
+        height: u64,
+        /// The certificate's.
+        certificate: u64,
+    },
+    /// The certificate does not prove a decision. The instance is as it was.
+    #[error("the certificate proves no decision of height {height}")]
+    BadCertificate {
+        /// The height that is being agreed on.
+        height: u64,
+        /// What is wrong with it.
+        source: CertificateError,
+    },
+}
+
+/// One awake chain at one height.
+pub struct Instance {
+    core: State<Ctx>,
+    host: Host,
+    set: Arc<ValidatorSet>,
+    usable: bool,
+}
+
+impl Instance {
+    /// Starts `height` with its set and its proposers. `replay` are the records of the log from
+    /// this height, in order: none on a normal start. Those of lower heights are ignored.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn start(
+        config: Config,
+        height: u64,
+        set: Arc<ValidatorSet>,
+        turn: Turn,
+        replay: &[Record],
+    ) -> Result<(Self, Vec<Effect>), Error> {
+        if let Some(record) = replay.iter().map(Record::height).find(|&record| record > height) {
+            return Err(Error::LogAhead { height, record });
+        }
+        let replay: Vec<&Record> = replay.iter().filter(|r| r.height() == height).collect();
+        let params = Params {
+            address: Addr(config.key.address()),
+            threshold_params: ThresholdParams::default(),
+            // The other mode takes every proposed value for valid.
+            value_payload: ValuePayload::ProposalAndParts,
+            enabled: true,
+        };
+        let members = Set::from(set.as_ref());
+        // Its own queue of early inputs is not used: only inputs of this height get in.
+        let core = State::new(Ctx { turn }, Height(height), members.clone(), params, 1, 1);
+        let host = Host::new(config, height, &set, &replay);
+        let mut instance = Self { core, host, set, usable: true };
+        instance.recover(members, &replay)?;
+        let effects = std::mem::take(&mut instance.host.effects);
+        Ok((instance, effects))
+    }
+
+    /// Answers one input.
+    ///
+    /// # Errors
+    /// See [`Error`]: the instance is unusable afterwards, but for [`Error::OtherHeight`] and
+    /// [`Error::BadCertificate`].
+    pub fn step(&mut self, input: Input) -> Result<Vec<Effect>, Error> {
+        if !self.usable {
+            return Err(Error::Unusable);
+        }
+        if self.host.decided {
+            return Ok(Vec::new());
+        }
+        match input {
+            Input::Propose { round, block_hash } => {
+                if self.awaits_value(round) {
+                    self.propose(round, block_hash)?;
+                }
+            }
+            Input::Value { round, pol_round, proposer, block_hash, valid } => {
+                let height = self.height();
+                self.feed(context::value_input(Value {
+                    height,
+                    round,
+                    pol_round,
+                    proposer,
+                    block_hash,
+                    valid,
+                }))?;
+            }
+            Input::Message(message) => {
+                if message.message().height() == self.height() {
+                    self.feed(context::message_input(message.into_message()))?;
+                }
+            }
+            Input::Timeout(timeout) => {
+                if self.host.take_timer(&timeout) {
+                    self.feed(context::timeout_input(timeout.kind, timeout.round))?;
+                }
+            }
+            Input::Certificate(certificate) => self.adopt(certificate)?,
+        }
+        Ok(std::mem::take(&mut self.host.effects))
+    }
+
+    /// [`authenticate`] for this height and set.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn authenticate(&self, message: &Message) -> Result<Authentic, Refused> {
+        authenticate(message, &self.audience())
+    }
+
+    /// Whom it listens to.
+    #[must_use]
+    pub fn audience(&self) -> Audience<'_> {
+        Audience {
+            domain: &self.host.config.domain,
+            set: &self.set,
+            height: self.height(),
+            own: self.host.config.key.address(),
+        }
+    }
+
+    /// Whether a block that came too late, or too early, to be voted for in this round may now be
+    /// given as valid: this city's own prevote of that round is out, or a polka for it exists.
+    #[must_use]
+    pub fn takes_untimely(&self, round: u32, block_hash: B256) -> bool {
+        let round = Round::new(round);
+        let driver = &self.core.driver;
+        let voted = driver.last_prevote().is_some_and(|vote| vote.round >= round);
+        let polka = || driver.polka_certificates().iter().any(|polka| polka.value_id.0 == block_hash);
+        voted || driver.round() > round || polka()
+    }
+
+    /// The height that is being agreed on.
+    #[must_use]
+    pub const fn height(&self) -> u64 {
+        self.host.height
+    }
+
+    /// The present round.
+    #[must_use]
+    pub fn round(&self) -> u32 {
+        self.core.round().as_u32().unwrap_or(0)
+    }
+
+    /// Whether the height is decided, and the instance with it finished.
+    #[must_use]
+    pub const fn is_decided(&self) -> bool {
+        self.host.decided
+    }
+
+    /// Starts the height and takes the log in again. What was signed before is known to the library
+    /// before it can sign anything; a value is asked for only when all that is in the log has had
+    /// its effect.
+    fn recover(&mut self, members: Set, replay: &[&Record]) -> Result<(), Error> {
+        let inputs: Vec<_> = replay.iter().map(|record| context::record_input(record)).collect();
+        self.core.index_wal_entries(inputs.iter());
+        let policy = VoteExtensionPolicy::Disabled;
+        // No restart in the library's sense, which would forget the log; no target time, which would
+        // read the clock.
+        self.feed(CoreInput::StartHeight(Height(self.height()), members, false, None, policy))?;
+        for (record, input) in replay.iter().zip(inputs) {
+            if self.host.decided {
+                break;
+            }
+            match record {
+                // What follows from an own block was not written down: it follows again.
+                Record::Value(value) if self.host.alone => {
+                    self.propose(value.round, value.block_hash)?;
+                }
+                _ => self.feed(input)?,
+            }
+        }
+        self.core.reset_entries_index();
+        if let Some(round) = self.host.finish_replay()
+            && self.awaits_value(round)
+        {
+            self.host.effects.push(Effect::GetValue { round });
+        }
+        Ok(())
+    }
+
+    /// Whether a block of this city for this round is still of use.
+    fn awaits_value(&self, round: u32) -> bool {
+        !self.host.decided
+            && self.core.round() == Round::new(round)
+            && self.core.driver.step_is_propose()
+    }
+
+    fn propose(&mut self, round: u32, block_hash: B256) -> Result<(), Error> {
+        self.feed(CoreInput::Propose(LocallyProposedValue::new(
+            Height(self.height()),
+            Round::new(round),
+            Hash(block_hash),
+        )))
+    }
+
+    /// Takes a decision from elsewhere. The core need not know: the height is over.
+    fn adopt(&mut self, certificate: Certificate) -> Result<(), Error> {
+        let height = self.height();
+        if certificate.height != height {
+            return Err(Error::OtherHeight { height, certificate: certificate.height });
+        }
+        certificate
+            .verify(&self.host.config.domain, &self.set)
+            .map_err(|source| Error::BadCertificate { height, source })?;
+        let evidence = MisbehaviorEvidence {
+            proposals: self.core.driver.take_proposal_evidence(),
+            votes: self.core.driver.take_vote_evidence(),
+        };
+        self.host.decide(certificate);
+        self.host.report(evidence);
+        Ok(())
+    }
+
+    /// Gives one input to the library and gathers what it wants done. After an error the state in
+    /// memory is not to be trusted: it is ahead of what was written, or torn.
+    fn feed(&mut self, input: CoreInput<Ctx>) -> Result<(), Error> {
+        let (core, host) = (&mut self.core, &mut self.host);
+        let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<(), CoreError<Ctx>> {
+            process!(
+                input: input,
+                state: core,
+                metrics: &(),
+                with: effect => Ok::<_, Infallible>(host.handle(effect))
+            )
+        }));
+        let result = match outcome {
+            Err(panic) => Err(Error::Panicked { message: panic_message(panic.as_ref()) }),
+            Ok(Err(error)) => Err(Error::Core(Box::new(error))),
+            Ok(Ok(())) => host.fault.take().map_or(Ok(()), Err),
+        };
+        if result.is_err() {
+            self.usable = false;
+            self.host.effects.clear();
+        }
+        result
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("height", &self.height())
+            .field("round", &self.round())
+            .field("decided", &self.is_decided())
+            .finish_non_exhaustive()
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
