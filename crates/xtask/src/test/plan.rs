@@ -123,12 +123,7 @@ fn builds(repository: &Repository) -> Vec<Step<'_>> {
         step("rustdoc", move || {
             let mut rustdoc = repository.cargo();
             rustdoc
-                .args([
-                    "doc",
-                    "--workspace",
-                    "--no-deps",
-                    "--document-private-items",
-                ])
+                .args(["doc", "--workspace", "--no-deps"])
                 .env("RUSTDOCFLAGS", "-Dwarnings");
             passed(process::run(&mut rustdoc, COMPILE))
         }),
