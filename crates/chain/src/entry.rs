@@ -1,0 +1,170 @@
+//! What a chain writes to the log.
+//!
+//! ```text
+//!  payload = version (1 byte) ‖ kind (1 byte) ‖ body
+//!  kind 1  genesis      RLP [record, validators, network id]
+//!  kind 2  body         RLP [block, [request…]]: before anything is signed for it
+//!  kind 3  consensus    a record of `consensus`
+//!  kind 4  decided      a certificate: the block is final once this is durable
+//!  kind 5  transaction  as signed: it waits in the pool
+//! ```
+
+use alloy_consensus::{Block as AlloyBlock, TxEnvelope};
+use alloy_primitives::{B256, Bytes};
+use alloy_rlp::{Encodable, RlpDecodable, RlpEncodable};
+use types::{Certificate, NetworkId, Record, ValidatorSet};
+
+use crate::Block;
+
+/// The version of all entries.
+const VERSION: u8 = 1;
+
+/// One entry of a chain in the log.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// The chain began.
+    Genesis(Box<Genesis>),
+    /// A block that may be decided.
+    Body {
+        /// The block as Ethereum encodes it.
+        block: Box<AlloyBlock<TxEnvelope>>,
+        /// Its requests.
+        requests: Vec<Bytes>,
+    },
+    /// What consensus must remember.
+    Consensus(consensus::Record),
+    /// A decision.
+    Decided(Certificate),
+    /// A transaction in the pool, as signed.
+    Transaction(Bytes),
+}
+
+/// What a chain's genesis follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// The rules of height 1.
+    pub record: Record,
+    /// The validators of height 1.
+    pub validators: ValidatorSet,
+    /// The network.
+    pub network_id: NetworkId,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct GenesisBody {
+    record: Bytes,
+    validators: ValidatorSet,
+    network_id: B256,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct BlockBody {
+    block: AlloyBlock<TxEnvelope>,
+    requests: Vec<Bytes>,
+}
+
+/// Why bytes are no entry.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// Another version or kind.
+    #[error("an entry of version {version} and kind {kind} is not known to this program")]
+    Unknown {
+        /// First byte.
+        version: u8,
+        /// Second byte.
+        kind: u8,
+    },
+    /// Fewer than two bytes.
+    #[error("an entry is too short")]
+    TooShort,
+    /// Not RLP of the right form.
+    #[error("an entry is not well-formed")]
+    Rlp(#[from] alloy_rlp::Error),
+    /// Not a record of consensus.
+    #[error("a consensus record is not well-formed")]
+    Consensus(#[from] consensus::DecodeError),
+    /// Not a certificate.
+    #[error("a certificate is not well-formed")]
+    Certificate(#[from] types::CertificateError),
+    /// Not a chain's record.
+    #[error("a chain's record is not well-formed")]
+    Record(#[from] types::record::RecordError),
+}
+
+impl Genesis {
+    /// The entry's bytes.
+    #[must_use]
+    pub fn to_entry(&self) -> Vec<u8> {
+        let mut out = vec![VERSION, 1];
+        GenesisBody {
+            record: self.record.encode().into(),
+            validators: self.validators.clone(),
+            network_id: self.network_id.0,
+        }
+        .encode(&mut out);
+        out
+    }
+}
+
+/// The entry of a block's body.
+#[must_use]
+pub(crate) fn body_entry(block: &Block, requests: &[Bytes]) -> Vec<u8> {
+    let mut out = vec![VERSION, 2];
+    let block = AlloyBlock { header: block.header.clone(), body: block.body.clone() };
+    BlockBody { block, requests: requests.to_vec() }.encode(&mut out);
+    out
+}
+
+/// The entry of a consensus record.
+#[must_use]
+pub(crate) fn consensus_entry(record: &consensus::Record) -> Vec<u8> {
+    let mut out = vec![VERSION, 3];
+    out.extend(record.encode());
+    out
+}
+
+/// The entry of a decision.
+#[must_use]
+pub(crate) fn decided_entry(certificate: &Certificate) -> Vec<u8> {
+    let mut out = vec![VERSION, 4];
+    out.extend(certificate.encode());
+    out
+}
+
+/// The entry of a waiting transaction.
+#[must_use]
+pub(crate) fn transaction_entry(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(2 + raw.len());
+    out.extend_from_slice(&[VERSION, 5]);
+    out.extend_from_slice(raw);
+    out
+}
+
+impl Entry {
+    /// Reads one payload of the log.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError`].
+    pub fn decode(payload: &[u8]) -> Result<Self, EntryError> {
+        let &[version, kind, ref body @ ..] = payload else { return Err(EntryError::TooShort) };
+        match (version, kind) {
+            (VERSION, 1) => {
+                let genesis: GenesisBody = alloy_rlp::decode_exact(body)?;
+                Ok(Self::Genesis(Box::new(Genesis {
+                    record: Record::decode(&genesis.record)?,
+                    validators: genesis.validators,
+                    network_id: NetworkId(genesis.network_id),
+                })))
+            }
+            (VERSION, 2) => {
+                let BlockBody { block, requests } = alloy_rlp::decode_exact(body)?;
+                Ok(Self::Body { block: Box::new(block), requests })
+            }
+            (VERSION, 3) => Ok(Self::Consensus(consensus::Record::decode(body)?)),
+            (VERSION, 4) => Ok(Self::Decided(Certificate::decode(body)?)),
+            (VERSION, 5) => Ok(Self::Transaction(Bytes::copy_from_slice(body))),
+            (version, kind) => Err(EntryError::Unknown { version, kind }),
+        }
+    }
+}

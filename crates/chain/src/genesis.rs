@@ -1,0 +1,109 @@
+//! Writing block 0.
+
+use std::sync::Arc;
+
+use alloy_consensus::{BlockBody, Header};
+use alloy_primitives::{B256, Bytes, keccak256};
+use state::{AccountChange, Changes, Info, State, StateError, View};
+use store::tables::{Batch, Tables, TablesError};
+use types::BlockRequests;
+use types::genesis::GenesisAccount;
+
+use crate::candidate::{Candidate, write_rows};
+use crate::entry::Genesis;
+use crate::rows::{Block, Keys, Table};
+use crate::Profile;
+
+/// Why block 0 could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum GenesisError {
+    /// The state could not be made.
+    #[error("the genesis state could not be made")]
+    State(#[from] StateError),
+    /// The tables could not be written.
+    #[error("genesis could not be written")]
+    Tables(#[from] TablesError),
+    /// The accounts do not give the state root of the header.
+    #[error("the genesis accounts give state root {computed}, the header says {found}")]
+    StateRoot {
+        /// In the header.
+        found: B256,
+        /// As computed.
+        computed: B256,
+    },
+}
+
+impl Genesis {
+    /// Writes block 0 of a chain of ours. Returns its hash.
+    ///
+    /// # Errors
+    ///
+    /// [`GenesisError`]; nothing was written.
+    pub fn write(&self, profile: &Profile, state: &State, tables: &dyn Tables) -> Result<B256, GenesisError> {
+        let changes = changes_of(types::genesis::accounts(&self.record));
+        let prepared = state.prepare(&View::empty(), 0, &changes)?;
+        let header = types::genesis::header(&self.record, &self.validators, prepared.root());
+        let requests = BlockRequests::genesis(&self.record, &self.validators).to_requests().take();
+        let keys = Keys(profile.chain_id);
+        let mut batch = Batch::default();
+        let (record, set) = (self.record.encode(), alloy_rlp::encode(&self.validators));
+        batch.put(keys.of(Table::Preimage, &keccak256(&record)), record);
+        batch.put(keys.of(Table::Preimage, &keccak256(&set)), set);
+        let candidate = candidate(header, requests, prepared);
+        write(profile, state, tables, candidate, batch)
+    }
+}
+
+/// Writes a foreign block 0 with the accounts given.
+///
+/// # Errors
+///
+/// [`GenesisError`]; nothing was written.
+pub fn write_foreign(
+    profile: &Profile,
+    state: &State,
+    tables: &dyn Tables,
+    header: Header,
+    changes: &Changes,
+) -> Result<B256, GenesisError> {
+    let prepared = state.prepare(&View::empty(), 0, changes)?;
+    if prepared.root() != header.state_root {
+        return Err(GenesisError::StateRoot { found: header.state_root, computed: prepared.root() });
+    }
+    let candidate = candidate(header, Vec::new(), prepared);
+    write(profile, state, tables, candidate, Batch::default())
+}
+
+fn candidate(header: Header, requests: Vec<Bytes>, prepared: state::Prepared) -> Candidate {
+    let body = BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals: Some(Vec::new().into()) };
+    let block = Arc::new(Block { hash: header.hash_slow(), header, body, senders: Vec::new() });
+    Candidate { block, requests, receipts: Arc::new(Vec::new()), prepared }
+}
+
+fn write(
+    profile: &Profile,
+    state: &State,
+    tables: &dyn Tables,
+    candidate: Candidate,
+    mut batch: Batch,
+) -> Result<B256, GenesisError> {
+    let hash = candidate.block.hash;
+    write_rows(profile, state, &candidate, Bytes::new(), &mut batch);
+    tables.commit(batch)?;
+    state.adopt(candidate.prepared);
+    Ok(hash)
+}
+
+/// The accounts of a genesis as a change of the empty state.
+fn changes_of(accounts: Vec<GenesisAccount>) -> Changes {
+    let mut changes = Changes::default();
+    for GenesisAccount { address, nonce, balance, code } in accounts {
+        let code_hash = keccak256(&code);
+        if !code.is_empty() {
+            changes.codes.insert(code_hash, code);
+        }
+        let info = Some(Info { nonce, balance, code_hash });
+        changes.accounts.insert(address, AccountChange { info, ..AccountChange::default() });
+    }
+    changes
+}

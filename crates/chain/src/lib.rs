@@ -1,0 +1,33 @@
+//! The life of one chain without I/O: pool, building, importing, deciding, and reading what was decided.
+//!
+//! ```text
+//!  transactions ─▶ Pool ─▶ Engine ──effects──▶ driver: append, sync, commit, timers, links
+//!                            ▲  │
+//!                  consensus ┘  └ execution, state (reads through a snapshot)
+//!
+//!  Reader ─▶ Moment: one snapshot, whatever is asked of it fits together
+//! ```
+//!
+//! [`Engine`] is a state machine: its methods answer with [`Effect`]s, which the driver (`node`) performs strictly in
+//! order and not at all after the first that fails. It holds no clock, file, socket or task.
+
+mod candidate;
+mod engine;
+mod entry;
+pub mod genesis;
+pub mod import;
+pub mod pool;
+mod profile;
+mod reader;
+mod recovery;
+mod rows;
+
+pub use candidate::{BuildError, MAX_BLOCK_BYTES};
+pub use engine::{Admitted, Commit, Config, Decided, Effect, Engine, EngineError};
+pub use entry::{Entry, EntryError, Genesis};
+pub use genesis::GenesisError;
+pub use pool::{Pool, PoolError, PoolStatus, Pooled, SenderState};
+pub use profile::{Lineage, Profile};
+pub use reader::{Head, Moment, ReadError, Reader};
+pub use recovery::{Recovery, RecoveryError};
+pub use rows::{Block, Seal};

@@ -1,0 +1,393 @@
+//! Transactions that wait for a block.
+//!
+//! ```text
+//!  sender ─▶ nonce ─▶ transaction      executable: no gap below it
+//!  arrival order of senders: whoever came first goes first, one each in turn
+//! ```
+//!
+//! The pool knows the formats' rules (replacement, bounds, fairness) and nothing of execution; who may enter is judged
+//! with the account's nonce and balance that the engine reads at *now*.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use alloy_consensus::Transaction as _;
+use alloy_primitives::{Address, B256, U256};
+use execution::{FormError, RecoverError, Transaction};
+
+/// Most transactions of one sender.
+pub const MAX_PER_SENDER: usize = 4_096;
+/// Most transactions in all.
+pub const MAX_TOTAL: usize = 65_536;
+/// Most bytes of all transactions, as signed.
+pub const MAX_BYTES: usize = 256 << 20;
+/// How far a nonce may be above the sender's next.
+pub const MAX_NONCE_AHEAD: u64 = MAX_PER_SENDER as u64;
+/// How often one nonce may be replaced.
+pub const MAX_REPLACEMENTS: u32 = 16;
+/// Largest transaction, in bytes as signed.
+pub const MAX_TRANSACTION_BYTES: usize = 512 << 10;
+
+/// A transaction in the pool.
+#[derive(Clone, Debug)]
+pub struct Pooled {
+    /// The transaction with its sender.
+    pub transaction: Arc<Transaction>,
+    /// Arrival number, ascending.
+    pub arrival: u64,
+    bytes: usize,
+    replacements: u32,
+}
+
+/// What the engine knows of a sender at *now*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderState {
+    /// The next nonce.
+    pub nonce: u64,
+    /// In wei.
+    pub balance: U256,
+    /// What the transaction costs at most: its value, and its gas where gas costs. In wei.
+    pub cost: U256,
+}
+
+/// Why a transaction may not wait here. The texts are those that client libraries look for.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// Not a transaction, or nobody signed it.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// It can never run on this chain.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// It is here already.
+    #[error("already known")]
+    Known,
+    /// Its nonce was used.
+    #[error("nonce too low: next nonce {next}, tx nonce {nonce}")]
+    NonceTooLow {
+        /// The sender's next.
+        next: u64,
+        /// As signed.
+        nonce: u64,
+    },
+    /// Its nonce is too far ahead to be kept.
+    #[error("nonce too high: tx nonce {nonce} is more than {MAX_NONCE_AHEAD} above the next nonce {next}")]
+    NonceTooHigh {
+        /// The sender's next.
+        next: u64,
+        /// As signed.
+        nonce: u64,
+    },
+    /// The sender cannot pay.
+    #[error("insufficient funds for gas * price + value: balance {balance}, tx cost {cost}")]
+    InsufficientFunds {
+        /// In wei.
+        balance: U256,
+        /// In wei.
+        cost: U256,
+    },
+    /// Another with this nonce is here and this one does not offer a tenth more in both fee fields.
+    #[error("replacement transaction underpriced: both fees must be at least a tenth and 1 wei higher")]
+    Underpriced,
+    /// This nonce was replaced too often.
+    #[error("replacement transaction underpriced: nonce {nonce} was replaced {MAX_REPLACEMENTS} times already")]
+    ReplacedTooOften {
+        /// The nonce.
+        nonce: u64,
+    },
+    /// Larger than a transaction may be.
+    #[error("oversized data: transaction size {bytes}, limit {MAX_TRANSACTION_BYTES}")]
+    TooLarge {
+        /// As signed.
+        bytes: usize,
+    },
+    /// No room, and nobody holds more of it than this sender.
+    #[error("txpool is full")]
+    Full,
+    /// The sender has too many waiting.
+    #[error("txpool is full: the sender has {MAX_PER_SENDER} transactions waiting")]
+    SenderFull,
+    /// The state could not be read.
+    #[error("the state could not be read")]
+    State(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log did not take it.
+    #[error("the transaction could not be written to the log; the chain has stopped")]
+    Stopped,
+}
+
+impl PoolError {
+    /// Whether the same transaction may be taken later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::NonceTooHigh { .. } | Self::InsufficientFunds { .. } | Self::Full | Self::SenderFull
+        )
+    }
+}
+
+/// How many wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Without a gap below them.
+    pub pending: usize,
+    /// Behind a gap.
+    pub queued: usize,
+    /// Bytes of all.
+    pub bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Sender {
+    /// The next nonce when last looked at.
+    next: u64,
+    transactions: BTreeMap<u64, Pooled>,
+}
+
+impl Sender {
+    /// The first nonce from `next` on that has no transaction.
+    fn gap(&self) -> u64 {
+        let mut nonce = self.next;
+        for &there in self.transactions.range(self.next..).map(|(nonce, _)| nonce) {
+            if there != nonce {
+                break;
+            }
+            nonce += 1;
+        }
+        nonce
+    }
+}
+
+/// The transactions that wait for blocks of one chain.
+#[derive(Debug, Default)]
+pub struct Pool {
+    senders: HashMap<Address, Sender>,
+    hashes: HashMap<B256, (Address, u64)>,
+    /// Senders with something executable, by the arrival of their first.
+    ready: BTreeSet<(u64, Address)>,
+    bytes: usize,
+    arrivals: u64,
+}
+
+impl Pool {
+    /// How many wait.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        let pending: usize = self
+            .senders
+            .values()
+            .map(|sender| sender.transactions.range(sender.next..sender.gap()).count())
+            .sum();
+        PoolStatus { pending, queued: self.hashes.len() - pending, bytes: self.bytes }
+    }
+
+    /// How many wait, executable or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Whether a block could be made.
+    #[must_use]
+    pub fn has_executable(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// A waiting transaction.
+    #[must_use]
+    pub fn get(&self, hash: &B256) -> Option<&Pooled> {
+        let (sender, nonce) = self.hashes.get(hash)?;
+        self.senders.get(sender)?.transactions.get(nonce)
+    }
+
+    /// The nonce after the sender's gapless waiting transactions; `None` when none waits.
+    #[must_use]
+    pub fn next_nonce(&self, address: Address) -> Option<u64> {
+        let sender = self.senders.get(&address)?;
+        let gap = sender.gap();
+        (gap > sender.next).then_some(gap)
+    }
+
+    /// All waiting transactions: sender, whether executable, transaction; by sender, then nonce.
+    #[must_use]
+    pub fn content(&self) -> Vec<(Address, bool, Pooled)> {
+        let mut all: Vec<_> = self
+            .senders
+            .iter()
+            .flat_map(|(address, sender)| {
+                let gap = sender.gap();
+                sender.transactions.iter().map(move |(nonce, pooled)| (*address, *nonce < gap, pooled.clone()))
+            })
+            .collect();
+        all.sort_by_key(|(address, _, pooled)| (*address, pooled.transaction.nonce()));
+        all
+    }
+
+    /// Takes a transaction in. `known` is what the chain says of its sender.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; the pool is as it was.
+    pub fn insert(&mut self, transaction: Arc<Transaction>, bytes: usize, known: SenderState) -> Result<(), PoolError> {
+        let (address, nonce, hash) = (transaction.signer(), transaction.nonce(), *transaction.hash());
+        if self.hashes.contains_key(&hash) {
+            return Err(PoolError::Known);
+        }
+        if bytes > MAX_TRANSACTION_BYTES {
+            return Err(PoolError::TooLarge { bytes });
+        }
+        if nonce < known.nonce {
+            return Err(PoolError::NonceTooLow { next: known.nonce, nonce });
+        }
+        if nonce - known.nonce > MAX_NONCE_AHEAD {
+            return Err(PoolError::NonceTooHigh { next: known.nonce, nonce });
+        }
+        if known.cost > known.balance {
+            return Err(PoolError::InsufficientFunds { balance: known.balance, cost: known.cost });
+        }
+        let earlier = self.senders.get(&address).and_then(|sender| sender.transactions.get(&nonce));
+        let replacements = match earlier {
+            None => 0,
+            Some(earlier) if !outbids(&transaction, &earlier.transaction) => return Err(PoolError::Underpriced),
+            Some(earlier) if earlier.replacements >= MAX_REPLACEMENTS => {
+                return Err(PoolError::ReplacedTooOften { nonce });
+            }
+            Some(earlier) => earlier.replacements + 1,
+        };
+        // A replacement keeps its place in the order.
+        let arrival = earlier.map(|earlier| earlier.arrival);
+        if arrival.is_none() {
+            self.make_room(address, bytes)?;
+        }
+        let arrival = arrival.unwrap_or_else(|| {
+            self.arrivals += 1;
+            self.arrivals
+        });
+        let sender = self.senders.entry(address).or_default();
+        let ready = ready_key(sender, address);
+        sender.next = known.nonce;
+        let pooled = Pooled { transaction, arrival, bytes, replacements };
+        let replaced = sender.transactions.insert(nonce, pooled);
+        let now = ready_key(sender, address);
+        self.rekey(ready, now);
+        self.bytes += bytes;
+        if let Some(replaced) = replaced {
+            self.bytes -= replaced.bytes;
+            self.hashes.remove(replaced.transaction.hash());
+        }
+        self.hashes.insert(hash, (address, nonce));
+        Ok(())
+    }
+
+    /// Refuses a newcomer, or drops the last transaction of whoever holds most and more than the newcomer.
+    fn make_room(&mut self, address: Address, bytes: usize) -> Result<(), PoolError> {
+        let own = self.senders.get(&address).map_or(0, |sender| sender.transactions.len());
+        if own >= MAX_PER_SENDER {
+            return Err(PoolError::SenderFull);
+        }
+        // Each turn drops one transaction, so this ends; 512 KiB in need free at most 512 Ki transactions.
+        while self.hashes.len() >= MAX_TOTAL || self.bytes + bytes > MAX_BYTES {
+            let most = self
+                .senders
+                .iter()
+                .max_by_key(|(address, sender)| (sender.transactions.len(), **address))
+                .filter(|(_, sender)| sender.transactions.len() > own + 1)
+                .and_then(|(address, sender)| Some((*address, *sender.transactions.last_key_value()?.0)));
+            let Some((address, nonce)) = most else { return Err(PoolError::Full) };
+            self.remove(address, nonce);
+        }
+        Ok(())
+    }
+
+    /// Forgets one transaction; those after it stay, behind a gap.
+    pub fn remove(&mut self, address: Address, nonce: u64) {
+        let Some(sender) = self.senders.get_mut(&address) else { return };
+        let ready = ready_key(sender, address);
+        if let Some(gone) = sender.transactions.remove(&nonce) {
+            self.bytes -= gone.bytes;
+            self.hashes.remove(gone.transaction.hash());
+        }
+        let now = ready_key(sender, address);
+        if sender.transactions.is_empty() {
+            self.senders.remove(&address);
+        }
+        self.rekey(ready, now);
+    }
+
+    /// A block was made in which `address`'s next nonce became `next`: forgets what is below.
+    pub fn advance(&mut self, address: Address, next: u64) {
+        let Some(sender) = self.senders.get_mut(&address) else { return };
+        let ready = ready_key(sender, address);
+        let rest = sender.transactions.split_off(&next);
+        let gone = std::mem::replace(&mut sender.transactions, rest);
+        sender.next = next;
+        let now = ready_key(sender, address);
+        if sender.transactions.is_empty() {
+            self.senders.remove(&address);
+        }
+        for pooled in gone.into_values() {
+            self.bytes -= pooled.bytes;
+            self.hashes.remove(pooled.transaction.hash());
+        }
+        self.rekey(ready, now);
+    }
+
+    /// Executable transactions in the order of a block, as many as `limit`: senders by arrival of their first, each in
+    /// turn giving its next.
+    #[must_use]
+    pub fn executable(&self, limit: usize) -> Vec<Arc<Transaction>> {
+        let mut turns: std::collections::VecDeque<_> = self
+            .ready
+            .iter()
+            .filter_map(|(_, address)| {
+                let sender = self.senders.get(address)?;
+                Some(sender.transactions.range(sender.next..sender.gap()))
+            })
+            .collect();
+        let mut chosen = Vec::with_capacity(limit.min(self.hashes.len()));
+        while chosen.len() < limit
+            && let Some(mut turn) = turns.pop_front()
+        {
+            if let Some((_, pooled)) = turn.next() {
+                chosen.push(Arc::clone(&pooled.transaction));
+                turns.push_back(turn);
+            }
+        }
+        chosen
+    }
+
+    fn rekey(&mut self, before: Option<(u64, Address)>, now: Option<(u64, Address)>) {
+        if before == now {
+            return;
+        }
+        if let Some(key) = before {
+            self.ready.remove(&key);
+        }
+        if let Some(key) = now {
+            self.ready.insert(key);
+        }
+    }
+}
+
+/// Under which key the sender stands among those that have something executable.
+fn ready_key(sender: &Sender, address: Address) -> Option<(u64, Address)> {
+    sender.transactions.get(&sender.next).map(|first| (first.arrival, address))
+}
+
+/// Both fee fields higher, by a tenth and at least 1 wei.
+fn outbids(new: &Transaction, old: &Transaction) -> bool {
+    let higher = |new: u128, old: u128| new >= old.saturating_add((old / 10).max(1));
+    let tip = |transaction: &Transaction| {
+        transaction.max_priority_fee_per_gas().unwrap_or_else(|| transaction.max_fee_per_gas())
+    };
+    higher(new.max_fee_per_gas(), old.max_fee_per_gas()) && higher(tip(new), tip(old))
+}
+
+#[cfg(test)]
+mod tests;

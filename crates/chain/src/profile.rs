@@ -1,0 +1,58 @@
+//! What a chain is: its rules, its names, and how its headers relate.
+
+use execution::Rules;
+use types::{ChainId, Domain, Record};
+
+/// What does not change between two handovers of a chain.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The chain.
+    pub chain_id: ChainId,
+    /// What execution follows.
+    pub rules: Rules,
+    /// Whose headers these are.
+    pub lineage: Lineage,
+}
+
+/// Whose rules between headers hold.
+#[derive(Clone, Debug)]
+pub enum Lineage {
+    /// One of our chains: certified, headers as the formats say.
+    Causeway {
+        /// The record in force.
+        record: Box<Record>,
+        /// What signatures bind to.
+        domain: Domain,
+    },
+    /// A chain of Ethereum's that conformance suites import: no certificates, headers as given. Execution and all roots
+    /// are checked alike.
+    Foreign,
+}
+
+impl Profile {
+    /// A chain of ours that has no hub.
+    #[must_use]
+    pub fn causeway(record: Record, domain: Domain) -> Self {
+        // Without a hub a chain is an application chain that cites zero: EIP-4788's call is not made.
+        let rules = Rules::causeway(record.chain_id.get(), record.fee_rule, false);
+        Self { chain_id: record.chain_id, rules, lineage: Lineage::Causeway { record: Box::new(record), domain } }
+    }
+
+    /// The record, on our own chains.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        match &self.lineage {
+            Lineage::Causeway { record, .. } => Some(record),
+            Lineage::Foreign => None,
+        }
+    }
+
+    /// The signatures' domain, on our own chains.
+    #[must_use]
+    pub const fn domain(&self) -> Option<&Domain> {
+        match &self.lineage {
+            Lineage::Causeway { domain, .. } => Some(domain),
+            Lineage::Foreign => None,
+        }
+    }
+}

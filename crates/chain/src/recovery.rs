@@ -1,0 +1,176 @@
+//! Starting a chain from its log and its rows.
+//!
+//! The rows hold a prefix of the decided blocks; the log holds every block above them, the records of a height that was
+//! not decided, and the pool. [`Recovery`] is fed the chain's entries in order; what is decided is executed and written
+//! again, what is not is kept for consensus.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use alloy_primitives::{B256, Bytes};
+use state::{History, State};
+use store::tables::{Tables, TablesError};
+use types::{Certificate, Domain};
+
+use crate::engine::{Config, Effect, Engine, EngineError};
+use crate::entry::{Entry, Genesis};
+use crate::{GenesisError, Profile, ReadError, Reader};
+
+/// Most transactions of the log that are looked at for the pool; the newest count. Twice what a pool holds.
+const MAX_TRANSACTIONS: usize = 2 * crate::pool::MAX_TOTAL;
+
+/// A chain that is being started.
+#[derive(Debug)]
+pub struct Recovery {
+    engine: Engine,
+    /// Bodies above the tip by hash; few: those of the height after it.
+    bodies: HashMap<B256, Entry>,
+    records: Vec<consensus::Record>,
+    transactions: std::collections::VecDeque<Bytes>,
+    replayed: u64,
+}
+
+/// Why a chain could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// Block 0 could not be written.
+    #[error("block 0 could not be written")]
+    Genesis(#[from] GenesisError),
+    /// The rows could not be read.
+    #[error("the chain could not be read")]
+    Read(#[from] ReadError),
+    /// The tables could not be read.
+    #[error("the tables could not be read")]
+    Tables(#[from] TablesError),
+    /// The engine refuses.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The log says that a block is decided and does not hold it.
+    #[error("the log says that block {number} is decided, and does not hold its body")]
+    NoBody {
+        /// The block.
+        number: u64,
+    },
+    /// The log begins above the rows' end.
+    #[error("the tables end at block {tip} and the log goes on at block {number}: blocks between them are lost")]
+    Gap {
+        /// The last in the tables.
+        tip: u64,
+        /// The first in the log.
+        number: u64,
+    },
+}
+
+impl Recovery {
+    /// Begins with the chain that `genesis` makes; writes block 0 when there is none. `cache_bytes` bounds the memory of
+    /// the state's branches.
+    ///
+    /// # Errors
+    ///
+    /// [`RecoveryError`].
+    pub fn begin(
+        genesis: &Genesis,
+        config: Config,
+        tables: Arc<dyn Tables>,
+        history: History,
+        cache_bytes: usize,
+    ) -> Result<Self, RecoveryError> {
+        let chain_id = genesis.record.chain_id;
+        let domain = Domain::new(chain_id, genesis.network_id);
+        let profile = Arc::new(Profile::causeway(genesis.record.clone(), domain));
+        let state = Arc::new(State::new(chain_id, history, cache_bytes));
+        let reader = Reader::new(Arc::clone(&profile), Arc::clone(&tables), Arc::clone(&state));
+        if let Err(error) = reader.moment() {
+            let ReadError::NoGenesis = error else { return Err(error.into()) };
+            genesis.write(&profile, &state, &*tables)?;
+        }
+        let engine = Engine::new(profile, config, tables, state, genesis.validators.clone())?;
+        Ok(Self {
+            engine,
+            bodies: HashMap::new(),
+            records: Vec::new(),
+            transactions: std::collections::VecDeque::new(),
+            replayed: 0,
+        })
+    }
+
+    /// Takes the next entry of the chain's log.
+    ///
+    /// # Errors
+    ///
+    /// [`RecoveryError`].
+    pub fn feed(&mut self, entry: Entry) -> Result<(), RecoveryError> {
+        let tip = self.tip()?;
+        match entry {
+            Entry::Genesis(_) => {}
+            Entry::Body { ref block, .. } => {
+                if block.header.number == tip + 1 {
+                    self.bodies.insert(block.header.hash_slow(), entry);
+                }
+            }
+            Entry::Consensus(record) => {
+                if record.height() == tip + 1 {
+                    self.records.push(record);
+                }
+            }
+            Entry::Decided(certificate) => self.decided(tip, &certificate)?,
+            Entry::Transaction(raw) => {
+                if self.transactions.len() >= MAX_TRANSACTIONS {
+                    self.transactions.pop_front();
+                }
+                self.transactions.push_back(raw);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many blocks were executed again.
+    #[must_use]
+    pub const fn replayed(&self) -> u64 {
+        self.replayed
+    }
+
+    /// The chain as it was, its pool, and what is to be done first.
+    ///
+    /// # Errors
+    ///
+    /// [`RecoveryError`].
+    pub fn finish(mut self, now_ms: u64) -> Result<(Engine, Vec<Effect>), RecoveryError> {
+        let raw: Vec<Bytes> = self.transactions.into();
+        let pooled = execution::recover_all(&raw).into_iter().filter_map(Result::ok).collect();
+        // Those that were mined meanwhile are refused for their nonce, and that is all.
+        drop(self.engine.admit(pooled, now_ms));
+        let mut effects = Vec::new();
+        if !self.records.is_empty() {
+            let mut candidates = HashMap::new();
+            for (hash, body) in self.bodies {
+                if let Some(candidate) = self.engine.execute_again(body)? {
+                    candidates.insert(hash, candidate);
+                }
+            }
+            effects = self.engine.start(&self.records, candidates, now_ms)?;
+        }
+        Ok((self.engine, effects))
+    }
+
+    fn tip(&self) -> Result<u64, RecoveryError> {
+        Ok(self.engine.reader().moment()?.head().header.number)
+    }
+
+    fn decided(&mut self, tip: u64, certificate: &Certificate) -> Result<(), RecoveryError> {
+        let number = certificate.height;
+        if number <= tip {
+            return Ok(());
+        }
+        if number > tip + 1 {
+            return Err(RecoveryError::Gap { tip, number });
+        }
+        let body = self.bodies.remove(&certificate.block_hash).ok_or(RecoveryError::NoBody { number })?;
+        let candidate = self.engine.execute_again(body)?.ok_or(RecoveryError::NoBody { number })?;
+        self.engine.restore(candidate, certificate)?;
+        self.bodies.clear();
+        self.records.clear();
+        self.replayed += 1;
+        Ok(())
+    }
+}

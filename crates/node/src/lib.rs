@@ -1,0 +1,1 @@
+//! Hosts chains: carries inputs to their engines and effects to the disk.
