@@ -1,0 +1,190 @@
+//! What blocks overwrote, so that older blocks can still be told.
+//!
+//! ```text
+//!  Overwritten: row id ‖ block ──▶ what the row was before that block
+//!  Touched:     block          ──▶ the ids it overwrote
+//!  Oldest:                     ──▶ the oldest block that can be told
+//! ```
+//!
+//! A row after block N is what it was before the first later block that overwrote it, or else what it is now.
+
+use std::iter::Peekable;
+
+use store::tables::{Rows, Value};
+
+use crate::StateError;
+use crate::reader::{Reader, Stored};
+use crate::rows::{Keys, RowId};
+
+/// How much of the past a chain keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Every block.
+    All,
+    /// The latest block and this many before it.
+    Blocks(u64),
+}
+
+/// Most blocks that one block forgets: more than one where less is kept than before.
+const FORGET_AT_ONCE: u64 = 16;
+
+const DAMAGED: StateError = StateError::Damaged { what: "a row of the history has a form that nothing writes" };
+
+/// What a row was before a block.
+pub(crate) struct Before(Value);
+
+impl Before {
+    /// `None`: the row was not there.
+    pub(crate) fn value(&self) -> Result<Option<&[u8]>, StateError> {
+        match self.0.split_first() {
+            Some((0, [])) => Ok(None),
+            Some((1, row)) => Ok(Some(row)),
+            _ => Err(DAMAGED),
+        }
+    }
+
+    /// The row's form.
+    pub(crate) fn encode(row: Option<&[u8]>) -> Vec<u8> {
+        let mut value = vec![u8::from(row.is_some())];
+        value.extend_from_slice(row.unwrap_or_default());
+        value
+    }
+}
+
+impl Stored {
+    /// What row `id` was before the first block after this one that overwrote it, if one did.
+    pub(crate) fn overwritten(&self, id: &[u8]) -> Result<Option<Before>, StateError> {
+        let from = self.keys.overwritten(id, self.number.saturating_add(1));
+        let mut to = self.keys.overwritten(id, u64::MAX);
+        to.push(0);
+        let first = self.snapshot.range(&from, &to).next().transpose()?;
+        Ok(first.map(|(_, value)| Before(value)))
+    }
+}
+
+/// The rows from one id to another as they were after an older block.
+pub(crate) struct Past<'a> {
+    stored: &'a Stored,
+    now: Peekable<Rows<'a>>,
+    /// The next overwritten row, and where those after it begin.
+    before: Option<(Vec<u8>, Before)>,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    begun: bool,
+}
+
+impl<'a> Past<'a> {
+    /// Row ids with `from <= id < to`.
+    pub(crate) fn new(stored: &'a Stored, from: &[u8], to: &[u8]) -> Self {
+        let now = stored.snapshot.range(&stored.keys.current(from), &stored.keys.current(to)).peekable();
+        let (from, to) = (stored.keys.overwritten_prefix(from), stored.keys.overwritten_prefix(to));
+        Self { stored, now, before: None, from, to, begun: false }
+    }
+
+    /// The next row's id and value.
+    pub(crate) fn next(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, StateError> {
+        if !self.begun {
+            self.begun = true;
+            self.before = self.next_before()?;
+        }
+        loop {
+            let (take_now, take_before) = match (self.now.peek(), &self.before) {
+                (None | Some(Err(_)), None) | (Some(Err(_)), Some(_)) => (true, false),
+                (None, Some(_)) => (false, true),
+                (Some(Ok(_)), None) => (true, false),
+                (Some(Ok((key, _))), Some((before, _))) => {
+                    let now = Keys::split_current(key).ok_or(DAMAGED)?;
+                    (now <= before.as_slice(), now >= before.as_slice())
+                }
+            };
+            let row = if take_now { self.now.next().transpose()? } else { None };
+            if !take_before {
+                let Some((key, value)) = row else { return Ok(None) };
+                return Ok(Some((Keys::split_current(&key).ok_or(DAMAGED)?.to_vec(), value.to_vec())));
+            }
+            let next = self.next_before()?;
+            let Some((id, before)) = std::mem::replace(&mut self.before, next) else { continue };
+            if let Some(row) = before.value()? {
+                return Ok(Some((id, row.to_vec())));
+            }
+        }
+    }
+
+    /// The next id that a later block overwrote, with what it was before the first one.
+    fn next_before(&mut self) -> Result<Option<(Vec<u8>, Before)>, StateError> {
+        loop {
+            let Some(row) = self.stored.snapshot.range(&self.from, &self.to).next() else {
+                return Ok(None);
+            };
+            let (key, value) = row?;
+            let (id, number) = Keys::split_overwritten(&key).ok_or(DAMAGED)?;
+            if number > self.stored.number {
+                self.from = self.stored.keys.overwritten(id, u64::MAX);
+                self.from.push(0);
+                return Ok(Some((id.to_vec(), Before(value))));
+            }
+            self.from = self.stored.keys.overwritten(id, self.stored.number.saturating_add(1));
+        }
+    }
+}
+
+/// What a block adds to the index of what it overwrote.
+pub(crate) fn encode_touched(ids: &[RowId]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(ids.iter().map(|id| id.as_bytes().len() + 1).sum());
+    for id in ids {
+        // An id has at most 66 bytes.
+        row.push(id.as_bytes().len() as u8);
+        row.extend_from_slice(id.as_bytes());
+    }
+    row
+}
+
+fn decode_touched(mut row: &[u8]) -> Result<Vec<&[u8]>, StateError> {
+    let mut ids = Vec::new();
+    while let Some((&length, rest)) = row.split_first() {
+        let (id, rest) = rest.split_at_checked(length.into()).ok_or(DAMAGED)?;
+        ids.push(id);
+        row = rest;
+    }
+    Ok(ids)
+}
+
+/// The oldest block that can be told, as written.
+pub(crate) fn oldest(reader: &Reader<'_>) -> Result<u64, StateError> {
+    match reader.fixed(&RowId::oldest())? {
+        None => Ok(0),
+        Some(row) => Ok(u64::from_be_bytes(row.as_slice().try_into().map_err(|_| DAMAGED)?)),
+    }
+}
+
+/// What block `number` lets go: keys to delete, and the oldest block from then on.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten {
+    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) oldest: Option<u64>,
+}
+
+impl History {
+    /// What is let go when block `number` is written on the state that `reader` reads.
+    pub(crate) fn forget(self, reader: &Reader<'_>, keys: Keys, number: u64) -> Result<Forgotten, StateError> {
+        let Self::Blocks(blocks) = self else { return Ok(Forgotten::default()) };
+        let wanted = number.saturating_sub(blocks);
+        if wanted == 0 {
+            return Ok(Forgotten::default());
+        }
+        let oldest = oldest(reader)?;
+        let until = wanted.min(oldest.saturating_add(FORGET_AT_ONCE));
+        let mut forgotten = Forgotten::default();
+        // To tell block N takes what the blocks after N overwrote, and nothing of block N itself.
+        for block in oldest + 1..=until {
+            let id = RowId::touched(block);
+            if let Some(row) = reader.fixed(&id)? {
+                let touched = decode_touched(&row)?;
+                forgotten.keys.extend(touched.into_iter().map(|id| keys.overwritten(id, block)));
+                forgotten.keys.push(keys.current(id.as_bytes()));
+            }
+            forgotten.oldest = Some(block);
+        }
+        Ok(forgotten)
+    }
+}

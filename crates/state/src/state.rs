@@ -1,0 +1,176 @@
+//! The state of one chain: views of it, and roots of candidate blocks.
+
+use std::sync::Arc;
+
+use alloy_primitives::{B256, Bytes, U256};
+use store::tables::{Batch, Snapshot};
+use types::ChainId;
+
+use crate::account::slot_row;
+use crate::cache::{Cache, shard_of, shard_of_branch};
+use crate::history::{self, Before, Forgotten};
+use crate::prepare;
+use crate::reader::{Reader, Stored};
+use crate::rows::{Keys, RowId};
+use crate::trie::{BranchChange, Trie};
+use crate::{Account, Changes, History, StateError, View, ViewError};
+
+/// The state of one chain. It holds no rows but those in its cache, which belongs to one line of blocks: where a
+/// chain's past is rewritten (development only), make a new one.
+#[derive(Debug)]
+pub struct State {
+    keys: Keys,
+    keep: History,
+    cache: Arc<Cache>,
+}
+
+/// A block's state, not yet written: its root and rows. Dropping it forgets it.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) number: u64,
+    /// `None`: made on nothing.
+    pub(crate) parent: Option<u64>,
+    pub(crate) root: B256,
+    pub(crate) rows_read: u64,
+    pub(crate) overwrites: Overwrites,
+    pub(crate) codes: Vec<(B256, Bytes)>,
+    pub(crate) forgotten: Forgotten,
+}
+
+/// What a block overwrites: before and after.
+#[derive(Debug, Default)]
+pub(crate) struct Overwrites {
+    pub(crate) accounts: Vec<(B256, Option<Account>, Option<Account>)>,
+    /// Account, slot; zero is nothing.
+    pub(crate) slots: Vec<(B256, B256, U256, U256)>,
+    pub(crate) branches: Vec<(Trie, BranchChange)>,
+}
+
+impl State {
+    /// The state of `chain`; `cache_bytes` bounds what is held in memory of its latest block.
+    #[must_use]
+    pub fn new(chain: ChainId, keep: History, cache_bytes: usize) -> Self {
+        Self { keys: Keys::of(chain), keep, cache: Arc::new(Cache::new(cache_bytes)) }
+    }
+
+    /// The state after block `number`. `head` is the latest block committed in `snapshot`.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`] when the block is not there, or not any more.
+    pub fn view(&self, snapshot: Arc<dyn Snapshot>, head: u64, number: u64) -> Result<View, ViewError> {
+        if number > head {
+            return Err(ViewError::NotYet { number, head });
+        }
+        let stored = Stored { snapshot, keys: self.keys, number, head, cache: Arc::clone(&self.cache) };
+        if number == head {
+            self.cache.begin(head);
+        } else {
+            let oldest = history::oldest(&Reader::new(Some(&stored)))?;
+            if number < oldest {
+                return Err(ViewError::NotKept { number, oldest });
+            }
+        }
+        Ok(View::of(stored))
+    }
+
+    /// The state after block `number`, made by applying `changes` to `parent`: the latest block's view, or the empty
+    /// one. Writes nothing, so that several candidates may be prepared, and dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::NotNext`] when `parent` is not the latest block before `number`; else when the tables cannot be
+    /// read.
+    pub fn prepare(&self, parent: &View, number: u64, changes: &Changes) -> Result<Prepared, StateError> {
+        let mut forgotten = Forgotten::default();
+        if let Some(stored) = parent.stored() {
+            if stored.number != stored.head || stored.number.checked_add(1) != Some(number) {
+                let (parent, head) = (stored.number, stored.head);
+                return Err(StateError::NotNext { number, parent, head });
+            }
+            self.cache.catch_up(stored.head);
+            forgotten = self.keep.forget(&parent.reader(), self.keys, number)?;
+        } else if number > 0 {
+            forgotten.oldest = Some(number);
+        }
+        let reader = parent.reader();
+        let (root, overwrites) = prepare::apply(&reader, changes)?;
+        Ok(Prepared {
+            number,
+            parent: parent.stored().map(|stored| stored.number),
+            root,
+            rows_read: reader.reads(),
+            overwrites,
+            codes: changes.codes.iter().map(|(hash, code)| (*hash, code.clone())).collect(),
+            forgotten,
+        })
+    }
+
+    /// Adds the block's rows to `batch`, which the caller commits together with the block's height.
+    pub fn write(&self, prepared: &Prepared, batch: &mut Batch) {
+        let keys = self.keys;
+        let mut touched = Vec::new();
+        let mut overwrite = |id: RowId, old: Option<Vec<u8>>, new: Option<Vec<u8>>| {
+            batch.writes.push((keys.current(id.as_bytes()), new));
+            if prepared.parent.is_some() {
+                let key = keys.overwritten(id.as_bytes(), prepared.number);
+                batch.writes.push((key, Some(Before::encode(old.as_deref()))));
+                touched.push(id);
+            }
+        };
+        for (hashed, old, new) in &prepared.overwrites.accounts {
+            overwrite(RowId::account(hashed), old.map(Account::to_row), new.map(Account::to_row));
+        }
+        for (account, slot, old, new) in &prepared.overwrites.slots {
+            let row = |value: &U256| (!value.is_zero()).then(|| slot_row(*value));
+            overwrite(RowId::slot(account, slot), row(old), row(new));
+        }
+        for (trie, BranchChange { path, old, new }) in &prepared.overwrites.branches {
+            let [old, new] = [old, new].map(|branch| branch.as_ref().map(|branch| branch.to_row()));
+            overwrite(RowId::branch(trie, path), old, new);
+        }
+        if !touched.is_empty() {
+            let key = keys.current(RowId::touched(prepared.number).as_bytes());
+            batch.put(key, history::encode_touched(&touched));
+        }
+        for (hash, code) in &prepared.codes {
+            batch.put(keys.current(RowId::code(hash).as_bytes()), code.to_vec());
+        }
+        for key in &prepared.forgotten.keys {
+            batch.delete(key.clone());
+        }
+        if let Some(oldest) = prepared.forgotten.oldest {
+            batch.put(keys.current(RowId::oldest().as_bytes()), oldest.to_be_bytes().to_vec());
+        }
+    }
+
+    /// Call after the commit: what is held in memory becomes that of this block.
+    pub fn adopt(&self, prepared: Prepared) {
+        let mut cache = self.cache.advance(prepared.parent, prepared.number);
+        let Overwrites { accounts, slots, branches } = prepared.overwrites;
+        for (hashed, _, account) in accounts {
+            cache.shard(shard_of(&hashed)).put_account(hashed, account);
+        }
+        for (account, slot, _, value) in slots {
+            cache.shard(shard_of(&account)).put_slot((account, slot), value);
+        }
+        for (trie, change) in branches {
+            let shard = shard_of_branch(&trie, &change.path);
+            cache.shard(shard).put_branch(trie, change.path, change.new);
+        }
+    }
+}
+
+impl Prepared {
+    /// The state root.
+    #[must_use]
+    pub const fn root(&self) -> B256 {
+        self.root
+    }
+
+    /// Rows of state that were read from the tables to prepare it.
+    #[must_use]
+    pub const fn rows_read(&self) -> u64 {
+        self.rows_read
+    }
+}

@@ -1,0 +1,6 @@
+//! A chain's state over tables: history, reopening, candidates, what is read.
+
+mod chain;
+mod history;
+mod memory;
+mod reads;

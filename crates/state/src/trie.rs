@@ -1,0 +1,111 @@
+//! Merkle-Patricia tries over flat rows: yellow paper, appendix D.
+//!
+//! ```text
+//!  rows, cache ──▶ update ──▶ tree of what changed ──▶ seal ──▶ root, changed branches
+//!        └───────▶ proof
+//! ```
+//!
+//! A branch keeps its children's references, so that encoding it reads nothing of its children. The extension before a
+//! branch is a part of it: one row, lying at the path where the extension begins. Leaves are the flat rows.
+//! All keys have 32 bytes, so no branch has a value.
+
+mod branch;
+mod encode;
+mod parallel;
+mod path;
+mod proof;
+mod seal;
+mod update;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+
+pub(crate) use branch::Branch;
+pub(crate) use path::Path;
+pub(crate) use proof::{prove, root_of};
+pub(crate) use update::{Start, update};
+
+use crate::StateError;
+
+/// Which of a chain's tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Trie {
+    /// The one of all accounts.
+    Accounts,
+    /// The one of the slots of the account with this hashed address.
+    Storage(B256),
+}
+
+/// Where a trie's nodes are read from. Each answer is of one block.
+pub(crate) trait Source: Sync {
+    /// The branch at `path`, if there is one.
+    fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Arc<Branch>>, StateError>;
+
+    /// The first leaf at or below `path`: its key and value.
+    fn first_leaf(&self, trie: &Trie, path: &Path) -> Result<Option<(B256, Vec<u8>)>, StateError>;
+}
+
+/// A leaf to set or remove.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change<'a> {
+    /// Where.
+    pub(crate) key: B256,
+    /// The new value; `None` removes the leaf.
+    pub(crate) value: Option<&'a [u8]>,
+    /// Whether the leaf is there now.
+    pub(crate) existed: bool,
+}
+
+/// A branch's row before and after.
+#[derive(Clone, Debug)]
+pub(crate) struct BranchChange {
+    pub(crate) path: Path,
+    pub(crate) old: Option<Arc<Branch>>,
+    pub(crate) new: Option<Arc<Branch>>,
+}
+
+/// What an update makes of a trie.
+#[derive(Debug)]
+pub(crate) struct Updated {
+    pub(crate) root: B256,
+    pub(crate) branches: Vec<BranchChange>,
+}
+
+/// A leaf of the tree of what changed.
+#[derive(Clone, Debug)]
+struct Leaf<'a> {
+    key: B256,
+    value: Cow<'a, [u8]>,
+}
+
+/// A node of the tree of what changed; its reference is not known yet.
+#[derive(Debug)]
+enum Node<'a> {
+    Leaf(Leaf<'a>),
+    Branch(Box<Work<'a>>),
+}
+
+/// A branch that may have changed: what it was, and new children over it.
+#[derive(Debug)]
+struct Work<'a> {
+    extension: Vec<u8>,
+    mask: u16,
+    leaves: u16,
+    /// The references of the children that are not in `children`.
+    old: Option<Arc<Branch>>,
+    /// New children, ascending by nibble.
+    children: Vec<(u8, Node<'a>)>,
+}
+
+/// How a parent refers to a child: the hash of its RLP, or the RLP itself when shorter than 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reference {
+    /// Zero after the end of an inline node.
+    bytes: [u8; 32],
+    inline: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Paths: up to 64 nibbles from a trie's root.
+
+use alloy_primitives::B256;
+
+/// Nibbles from the root of a trie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Path {
+    length: u8,
+    /// Two nibbles a byte, the first in the high half; zero after the end.
+    packed: [u8; 32],
+}
+
+impl Path {
+    /// The root's.
+    pub(crate) const ROOT: Self = Self { length: 0, packed: [0; 32] };
+
+    /// The first `length` nibbles of `key`, at most 64.
+    pub(crate) fn prefix(key: &B256, length: usize) -> Self {
+        debug_assert!(length <= 64, "a key has 64 nibbles");
+        let mut packed = [0; 32];
+        let whole = length / 2;
+        packed[..whole].copy_from_slice(&key[..whole]);
+        if length % 2 == 1 {
+            packed[whole] = key[whole] & 0xf0;
+        }
+        Self { length: length as u8, packed }
+    }
+
+    /// The path one nibble further.
+    pub(crate) fn child(mut self, nibble: u8) -> Self {
+        let at = usize::from(self.length / 2);
+        self.packed[at] |= if self.length % 2 == 0 { nibble << 4 } else { nibble };
+        self.length += 1;
+        self
+    }
+
+    /// The path some nibbles further.
+    pub(crate) fn extended(self, nibbles: &[u8]) -> Self {
+        nibbles.iter().fold(self, |path, nibble| path.child(*nibble))
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.length.into()
+    }
+
+    /// Length and packed nibbles. The length comes first, so that no path's row is a prefix of another's.
+    pub(crate) fn to_row(&self) -> (u8, &[u8]) {
+        (self.length, &self.packed[..usize::from(self.length).div_ceil(2)])
+    }
+
+    /// Reads what [`Path::to_row`] gave, one after the other.
+    pub(crate) fn from_row(row: &[u8]) -> Option<Self> {
+        let (&length, nibbles) = row.split_first()?;
+        if length > 64 || nibbles.len() != usize::from(length).div_ceil(2) {
+            return None;
+        }
+        let mut packed = [0; 32];
+        packed[..nibbles.len()].copy_from_slice(nibbles);
+        let clear = length % 2 == 0 || nibbles.last().is_some_and(|byte| byte & 0x0f == 0);
+        clear.then_some(Self { length, packed })
+    }
+
+    /// The lowest and the highest key below.
+    pub(crate) fn keys(&self) -> (B256, B256) {
+        let mut last = self.packed;
+        let whole = usize::from(self.length / 2);
+        if whole < 32 {
+            let half = if self.length % 2 == 1 { 0x0f } else { 0xff };
+            last[whole] |= half;
+            last[whole + 1..].fill(0xff);
+        }
+        (B256::new(self.packed), B256::new(last))
+    }
+
+    /// The first nibble; 0 at the root.
+    pub(crate) fn first(&self) -> usize {
+        usize::from(self.packed[0] >> 4)
+    }
+}
+
+/// Nibble `at` of a key.
+pub(super) fn nibble(key: &B256, at: usize) -> u8 {
+    let byte = key[at / 2];
+    if at % 2 == 0 { byte >> 4 } else { byte & 0x0f }
+}
