@@ -157,10 +157,8 @@ test("releases a time lock that expired while the chain was parked", async () =>
   const lock = await deploy(artifact("TimeLock"), friend, unlocksAt);
   const height = await chain.height();
   const release = { ...lock, functionName: "release", account: poor.account };
-  await assert.rejects(
-    () => poor.writeContract(release),
-    reverted(({ data }) => data.errorName === "TooEarly"),
-  );
+  const tooEarly = reverted(({ data }) => data.errorName === "TooEarly");
+  await assert.rejects(() => poor.writeContract(release), tooEarly);
   await until("the lock's time", () =>
     reader.estimateContractGas(release).then(
       () => true,
@@ -168,10 +166,8 @@ test("releases a time lock that expired while the chain was parked", async () =>
     ),
   );
   assert.equal(await chain.height(), height, "no block was made meanwhile");
-  await assert.rejects(
-    () => reader.simulateContract(release),
-    "a call at `latest` sees the last block's time",
-  );
+  // A simulation's default is `latest`: the time of the last block.
+  await assert.rejects(() => reader.simulateContract(release), tooEarly);
   await write(lock, "release");
   assert.equal(await read(lock, "released"), true);
 });
