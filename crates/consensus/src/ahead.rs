@@ -56,7 +56,11 @@ impl Ahead {
     pub fn take(&mut self, height: u64) -> Vec<Message> {
         let later = self.0.split_off(&(height.saturating_add(1), Address::ZERO));
         let mut reached = std::mem::replace(&mut self.0, later);
-        reached.split_off(&(height, Address::ZERO)).into_values().flatten().collect()
+        reached
+            .split_off(&(height, Address::ZERO))
+            .into_values()
+            .flatten()
+            .collect()
     }
 
     /// Whether nothing is held.

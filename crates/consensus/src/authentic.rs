@@ -146,22 +146,29 @@ impl Audience<'_> {
                 };
                 let signers = certificate.signatures.iter().map(|signed| signed.validator);
                 self.check_power(signers, enough)?;
-                certificate.signatures.iter().try_for_each(|signed: &RoundSignature| {
-                    self.check_vote(&Vote {
-                        kind: signed.kind,
-                        height: certificate.height,
-                        round: certificate.round,
-                        block_hash: signed.block_hash,
-                        validator: signed.validator,
-                        signature: signed.signature,
+                certificate
+                    .signatures
+                    .iter()
+                    .try_for_each(|signed: &RoundSignature| {
+                        self.check_vote(&Vote {
+                            kind: signed.kind,
+                            height: certificate.height,
+                            round: certificate.round,
+                            block_hash: signed.block_hash,
+                            validator: signed.validator,
+                            signature: signed.signature,
+                        })
                     })
-                })
             }
         }
     }
 
     fn check_other(&self, signer: Address) -> Result<(), Refused> {
-        if signer == self.own { Err(Refused::Own) } else { Ok(()) }
+        if signer == self.own {
+            Err(Refused::Own)
+        } else {
+            Ok(())
+        }
     }
 
     fn check_vote(&self, vote: &Vote) -> Result<(), Refused> {
@@ -188,11 +195,15 @@ impl Audience<'_> {
         mut signers: impl Iterator<Item = Address>,
         enough: impl Fn(u64) -> bool,
     ) -> Result<(), Refused> {
-        let power = signers.try_fold(0, |sum, signer| Ok::<_, Refused>(sum + self.power(signer)?))?;
+        let power =
+            signers.try_fold(0, |sum, signer| Ok::<_, Refused>(sum + self.power(signer)?))?;
         if enough(power) {
             Ok(())
         } else {
-            Err(Refused::Power { power, total: self.set.total_power() })
+            Err(Refused::Power {
+                power,
+                total: self.set.total_power(),
+            })
         }
     }
 

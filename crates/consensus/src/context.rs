@@ -11,8 +11,7 @@ use alloy_primitives::{Address, B256};
 use arc_malachitebft_core_consensus::{Input, ProposedValue};
 use arc_malachitebft_core_types as core;
 use arc_malachitebft_core_types::{
-    Context, NilOrVal, Round, SignedExtension, SignedProposal, SignedVote, ValueOrigin,
-    VoteType,
+    Context, NilOrVal, Round, SignedExtension, SignedProposal, SignedVote, ValueOrigin, VoteType,
 };
 use types::certificate::CommitSignature;
 use types::{Certificate, Signature, ValidatorSet};
@@ -92,7 +91,10 @@ pub(crate) struct Scheme;
 
 impl From<&ValidatorSet> for Set {
     fn from(set: &ValidatorSet) -> Self {
-        let member = |v: &types::Validator| Member { address: Addr(v.address), power: v.power };
+        let member = |v: &types::Validator| Member {
+            address: Addr(v.address),
+            power: v.power,
+        };
         Self {
             members: set.validators().iter().map(member).collect(),
             total: set.total_power(),
@@ -127,7 +129,13 @@ impl Context for Ctx {
         pol_round: Round,
         proposer: Addr,
     ) -> CoreProposal {
-        CoreProposal { height, round, value, pol_round, proposer }
+        CoreProposal {
+            height,
+            round,
+            value,
+            pol_round,
+            proposer,
+        }
     }
 
     fn new_prevote(
@@ -137,7 +145,13 @@ impl Context for Ctx {
         value: NilOrVal<Hash>,
         validator: Addr,
     ) -> CoreVote {
-        CoreVote { kind: VoteType::Prevote, height, round, value, validator }
+        CoreVote {
+            kind: VoteType::Prevote,
+            height,
+            round,
+            value,
+            validator,
+        }
     }
 
     fn new_precommit(
@@ -147,7 +161,13 @@ impl Context for Ctx {
         value: NilOrVal<Hash>,
         validator: Addr,
     ) -> CoreVote {
-        CoreVote { kind: VoteType::Precommit, height, round, value, validator }
+        CoreVote {
+            kind: VoteType::Precommit,
+            height,
+            round,
+            value,
+            validator,
+        }
     }
 }
 
@@ -276,7 +296,10 @@ impl core::ValidatorSet<Ctx> for Set {
     }
 
     fn get_by_address(&self, address: &Addr) -> Option<&Member> {
-        let index = self.members.binary_search_by_key(address, |member| member.address).ok()?;
+        let index = self
+            .members
+            .binary_search_by_key(address, |member| member.address)
+            .ok()?;
         self.members.get(index)
     }
 
@@ -292,7 +315,10 @@ impl core::SigningScheme for Scheme {
     type PrivateKey = ();
 
     fn decode_signature(bytes: &[u8]) -> Result<Signature, &'static str> {
-        bytes.try_into().map(Signature).map_err(|_length| "a signature has 65 bytes")
+        bytes
+            .try_into()
+            .map(Signature)
+            .map_err(|_length| "a signature has 65 bytes")
     }
 
     fn encode_signature(signature: &Signature) -> Vec<u8> {
@@ -309,7 +335,11 @@ impl core::SigningScheme for Scheme {
 }
 
 const fn value(block_hash: B256) -> NilOrVal<Hash> {
-    if block_hash.const_is_zero() { NilOrVal::Nil } else { NilOrVal::Val(Hash(block_hash)) }
+    if block_hash.const_is_zero() {
+        NilOrVal::Nil
+    } else {
+        NilOrVal::Val(Hash(block_hash))
+    }
 }
 
 const fn block_hash(value: &NilOrVal<Hash>) -> B256 {
@@ -321,7 +351,9 @@ const fn block_hash(value: &NilOrVal<Hash>) -> B256 {
 
 /// The number of a round that exists.
 pub(crate) fn number(round: Round) -> u32 {
-    round.as_u32().expect("the library votes and proposes in no round but real ones")
+    round
+        .as_u32()
+        .expect("the library votes and proposes in no round but real ones")
 }
 
 impl From<VoteKind> for VoteType {
@@ -386,8 +418,11 @@ impl From<core::PolkaCertificate<Ctx>> for Message {
             validator: s.address.0,
             signature: s.signature,
         };
-        let mut signatures: Vec<_> =
-            certificate.polka_signatures.into_iter().map(signed).collect();
+        let mut signatures: Vec<_> = certificate
+            .polka_signatures
+            .into_iter()
+            .map(signed)
+            .collect();
         signatures.sort_by_key(|signed| signed.validator);
         Self::Polka(PolkaCertificate {
             height: certificate.height.0,
@@ -406,8 +441,11 @@ impl From<core::RoundCertificate<Ctx>> for Message {
             validator: s.address.0,
             signature: s.signature,
         };
-        let mut signatures: Vec<_> =
-            certificate.round_signatures.into_iter().map(signed).collect();
+        let mut signatures: Vec<_> = certificate
+            .round_signatures
+            .into_iter()
+            .map(signed)
+            .collect();
         signatures.sort_by_key(|signed| signed.validator);
         Self::Round(RoundCertificate {
             kind: match certificate.cert_type {
@@ -427,7 +465,11 @@ pub(crate) fn commit_certificate(certificate: core::CommitCertificate<Ctx>) -> C
         address: s.address.0,
         signature: s.signature,
     };
-    let mut signatures: Vec<_> = certificate.commit_signatures.into_iter().map(signed).collect();
+    let mut signatures: Vec<_> = certificate
+        .commit_signatures
+        .into_iter()
+        .map(signed)
+        .collect();
     signatures.sort_by_key(|signed| signed.address);
     Certificate {
         height: certificate.height.0,
@@ -540,7 +582,11 @@ pub(crate) fn record(height: Height, input: Input<Ctx>) -> Option<Record> {
         })),
         Input::TimeoutElapsed(elapsed) => {
             let (kind, round) = timeout(elapsed)?;
-            Some(Record::Timeout { height: height.0, round, kind })
+            Some(Record::Timeout {
+                height: height.0,
+                round,
+                kind,
+            })
         }
         Input::StartHeight(..)
         | Input::Propose(_)

@@ -9,11 +9,11 @@
 //! signed, not written and not sent, and it waits for nobody, so that it has no timers. It writes
 //! its block and its precommit, and makes them durable once, before the decision.
 
+use alloy_primitives::{Address, B256};
 use arc_malachitebft_core_consensus::{
     Effect as Wish, Input, LivenessMsg, MisbehaviorEvidence, Resumable, Resume, SignedConsensusMsg,
 };
 use arc_malachitebft_core_types::{self as core, SignedMessage, VoteType};
-use alloy_primitives::{Address, B256};
 use types::vote::MAX_ROUND;
 use types::{Certificate, Signature, ValidatorSet};
 
@@ -59,12 +59,7 @@ struct Replay {
 }
 
 impl Host {
-    pub(crate) fn new(
-        config: Config,
-        height: u64,
-        set: &ValidatorSet,
-        replay: &[&Record],
-    ) -> Self {
+    pub(crate) fn new(config: Config, height: u64, set: &ValidatorSet, replay: &[&Record]) -> Self {
         let own = config.key.address();
         let signed = replay.iter().filter_map(|record| match record {
             Record::Message(message) if signer(message) == Some(own) => Some(message.clone()),
@@ -80,16 +75,28 @@ impl Host {
             unsynced: !replay.is_empty(),
             timers: Vec::new(),
             generation: 0,
-            replay: Some(Replay { signed: signed.collect(), wanted: None }),
+            replay: Some(Replay {
+                signed: signed.collect(),
+                wanted: None,
+            }),
             #[cfg(test)]
             signatures: 0,
             config,
         }
     }
 
-    /// Ends the replay. Gives the round for which a value was asked for last.
-    pub(crate) fn finish_replay(&mut self) -> Option<u32> {
-        self.replay.take().and_then(|replay| replay.wanted)
+    /// Ends the replay. The library sent this city's votes again, but not its proposal. Gives the
+    /// round for which a value was asked for last.
+    pub(crate) fn finish_replay(&mut self, round: u32) -> Option<u32> {
+        let replay = self.replay.take()?;
+        let proposed =
+            |message: &Message| matches!(message, Message::Proposal(_)) && message.round() == round;
+        if let Some(proposal) = replay.signed.into_iter().find(proposed)
+            && !self.decided
+        {
+            self.publish(proposal);
+        }
+        replay.wanted
     }
 
     /// Answers one wish.
@@ -102,7 +109,8 @@ impl Host {
             }
             Wish::CancelTimeout(timeout, resume) => {
                 let cancelled = context::timeout(timeout);
-                self.timers.retain(|timer| Some((timer.kind, timer.round)) != cancelled);
+                self.timers
+                    .retain(|timer| Some((timer.kind, timer.round)) != cancelled);
                 resume.resume_with(())
             }
             Wish::ScheduleTimeout(timeout, resume) => {
@@ -113,7 +121,10 @@ impl Host {
                 resume.resume_with(())
             }
             Wish::StartRound(.., resume) => {
-                self.sync();
+                // While the log is taken in, only what is shown waits for it.
+                if self.replay.is_none() {
+                    self.sync();
+                }
                 resume.resume_with(())
             }
             Wish::PublishConsensusMsg(message, resume) => {
@@ -204,10 +215,14 @@ impl Host {
     pub(crate) fn report(&mut self, evidence: MisbehaviorEvidence<Ctx>) {
         let proposals = evidence.proposals.into_iter().flat_map(|(_, pairs)| pairs);
         let votes = evidence.votes.into_iter().flat_map(|(_, pairs)| pairs);
-        let proposals = proposals
-            .map(|(first, second)| Equivocation { first: first.into(), second: second.into() });
-        let votes = votes
-            .map(|(first, second)| Equivocation { first: first.into(), second: second.into() });
+        let proposals = proposals.map(|(first, second)| Equivocation {
+            first: first.into(),
+            second: second.into(),
+        });
+        let votes = votes.map(|(first, second)| Equivocation {
+            first: first.into(),
+            second: second.into(),
+        });
         let found: Vec<_> = proposals.chain(votes).collect();
         if !found.is_empty() {
             self.effects.push(Effect::Evidence(found));
@@ -320,7 +335,9 @@ impl Host {
 
     fn sign(&mut self, round: core::Round, digest: B256) -> Signature {
         if round > core::Round::new(MAX_ROUND) {
-            self.fault.get_or_insert(Error::RoundTooHigh { round: round.as_i64() });
+            self.fault.get_or_insert(Error::RoundTooHigh {
+                round: round.as_i64(),
+            });
             return UNSIGNED;
         }
         #[cfg(test)]

@@ -181,7 +181,11 @@ impl Instance {
         turn: Turn,
         replay: &[Record],
     ) -> Result<(Self, Vec<Effect>), Error> {
-        if let Some(record) = replay.iter().map(Record::height).find(|&record| record > height) {
+        if let Some(record) = replay
+            .iter()
+            .map(Record::height)
+            .find(|&record| record > height)
+        {
             return Err(Error::LogAhead { height, record });
         }
         let replay: Vec<&Record> = replay.iter().filter(|r| r.height() == height).collect();
@@ -196,7 +200,12 @@ impl Instance {
         // Its own queue of early inputs is not used: only inputs of this height get in.
         let core = State::new(Ctx { turn }, Height(height), members.clone(), params, 1, 1);
         let host = Host::new(config, height, &set, &replay);
-        let mut instance = Self { core, host, set, usable: true };
+        let mut instance = Self {
+            core,
+            host,
+            set,
+            usable: true,
+        };
         instance.recover(members, &replay)?;
         let effects = std::mem::take(&mut instance.host.effects);
         Ok((instance, effects))
@@ -220,7 +229,13 @@ impl Instance {
                     self.propose(round, block_hash)?;
                 }
             }
-            Input::Value { round, pol_round, proposer, block_hash, valid } => {
+            Input::Value {
+                round,
+                pol_round,
+                proposer,
+                block_hash,
+                valid,
+            } => {
                 let height = self.height();
                 self.feed(context::value_input(Value {
                     height,
@@ -271,8 +286,15 @@ impl Instance {
     pub fn takes_untimely(&self, round: u32, block_hash: B256) -> bool {
         let round = Round::new(round);
         let driver = &self.core.driver;
-        let voted = driver.last_prevote().is_some_and(|vote| vote.round >= round);
-        let polka = || driver.polka_certificates().iter().any(|polka| polka.value_id.0 == block_hash);
+        let voted = driver
+            .last_prevote()
+            .is_some_and(|vote| vote.round >= round);
+        let polka = || {
+            driver
+                .polka_certificates()
+                .iter()
+                .any(|polka| polka.value_id.0 == block_hash)
+        };
         voted || driver.round() > round || polka()
     }
 
@@ -294,16 +316,30 @@ impl Instance {
         self.host.decided
     }
 
+    #[cfg(test)]
+    pub(crate) const fn signatures(&self) -> usize {
+        self.host.signatures
+    }
+
     /// Starts the height and takes the log in again. What was signed before is known to the library
     /// before it can sign anything; a value is asked for only when all that is in the log has had
     /// its effect.
     fn recover(&mut self, members: Set, replay: &[&Record]) -> Result<(), Error> {
-        let inputs: Vec<_> = replay.iter().map(|record| context::record_input(record)).collect();
+        let inputs: Vec<_> = replay
+            .iter()
+            .map(|record| context::record_input(record))
+            .collect();
         self.core.index_wal_entries(inputs.iter());
         let policy = VoteExtensionPolicy::Disabled;
         // No restart in the library's sense, which would forget the log; no target time, which would
         // read the clock.
-        self.feed(CoreInput::StartHeight(Height(self.height()), members, false, None, policy))?;
+        self.feed(CoreInput::StartHeight(
+            Height(self.height()),
+            members,
+            false,
+            None,
+            policy,
+        ))?;
         for (record, input) in replay.iter().zip(inputs) {
             if self.host.decided {
                 break;
@@ -317,7 +353,8 @@ impl Instance {
             }
         }
         self.core.reset_entries_index();
-        if let Some(round) = self.host.finish_replay()
+        let round = self.round();
+        if let Some(round) = self.host.finish_replay(round)
             && self.awaits_value(round)
         {
             self.host.effects.push(Effect::GetValue { round });
@@ -344,7 +381,10 @@ impl Instance {
     fn adopt(&mut self, certificate: Certificate) -> Result<(), Error> {
         let height = self.height();
         if certificate.height != height {
-            return Err(Error::OtherHeight { height, certificate: certificate.height });
+            return Err(Error::OtherHeight {
+                height,
+                certificate: certificate.height,
+            });
         }
         certificate
             .verify(&self.host.config.domain, &self.set)
@@ -371,7 +411,9 @@ impl Instance {
             )
         }));
         let result = match outcome {
-            Err(panic) => Err(Error::Panicked { message: panic_message(panic.as_ref()) }),
+            Err(panic) => Err(Error::Panicked {
+                message: panic_message(panic.as_ref()),
+            }),
             Ok(Err(error)) => Err(Error::Core(Box::new(error))),
             Ok(Ok(())) => host.fault.take().map_or(Ok(()), Err),
         };
@@ -395,7 +437,8 @@ impl fmt::Debug for Instance {
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ mod instance;
 mod message;
 mod proposers;
 mod record;
+#[cfg(test)]
+mod simulation;
 mod timeouts;
 
 pub use ahead::Ahead;

@@ -314,6 +314,18 @@ impl Proposal {
     }
 }
 
+impl From<Vote> for Message {
+    fn from(vote: Vote) -> Self {
+        Self::Vote(vote)
+    }
+}
+
+impl From<Proposal> for Message {
+    fn from(proposal: Proposal) -> Self {
+        Self::Proposal(proposal)
+    }
+}
+
 fn ascending(validators: impl ExactSizeIterator<Item = Address>) -> Result<(), FormError> {
     if validators.len() <= MAX_VALIDATORS && validators.is_sorted_by(|a, b| a < b) {
         Ok(())
@@ -338,7 +350,9 @@ impl From<&Proposal> for ProposalBody {
         Self {
             height: proposal.height,
             round: proposal.round,
-            pol_round_plus_one: proposal.pol_round.map_or(0, |round| round.saturating_add(1)),
+            pol_round_plus_one: proposal
+                .pol_round
+                .map_or(0, |round| round.saturating_add(1)),
             block_hash: proposal.block_hash,
             proposer: proposal.proposer,
             signature: proposal.signature,
@@ -411,4 +425,4 @@ impl Decodable for RoundCertificateKind {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -48,9 +48,17 @@ impl Order {
     /// The order of `set`.
     #[must_use]
     pub fn new(set: &ValidatorSet) -> Self {
-        let most = set.validators().iter().map(|validator| validator.power).max().unwrap_or(0);
+        let most = set
+            .validators()
+            .iter()
+            .map(|validator| validator.power)
+            .max()
+            .unwrap_or(0);
         let places = (1..=most).flat_map(|power| {
-            let heavy = set.validators().iter().filter(move |validator| validator.power >= power);
+            let heavy = set
+                .validators()
+                .iter()
+                .filter(move |validator| validator.power >= power);
             heavy.map(|validator| validator.address)
         });
         Self(places.collect())
@@ -77,7 +85,10 @@ impl Order {
         since: u64,
         beneficiary: impl Fn(u64) -> Option<Address>,
     ) -> Result<Turn, MissingHeader> {
-        assert!(since <= height, "a set that holds from {since} has no proposer at {height}");
+        assert!(
+            since <= height,
+            "a set that holds from {since} has no proposer at {height}"
+        );
         let place = height - since;
         let mut first = self.at(place);
         let mut judged = Vec::new();
@@ -92,7 +103,11 @@ impl Order {
             }
             judged.push(candidate);
         }
-        Ok(Turn { order: self.clone(), place, first })
+        Ok(Turn {
+            order: self.clone(),
+            place,
+            first,
+        })
     }
 
     fn at(&self, place: u64) -> Address {
@@ -115,19 +130,25 @@ impl Order {
             }
             missed += 1;
         }
-        let last_resort =
-            missed == MEMORY && (place / self.length()).is_multiple_of(LAST_RESORT);
+        let last_resort = missed == MEMORY && (place / self.length()).is_multiple_of(LAST_RESORT);
         Ok(!(missed + 1).is_power_of_two() && !last_resort)
     }
 
     /// The places of `validator` below `place`, the latest first.
     fn places_before(&self, validator: Address, place: u64) -> impl Iterator<Item = u64> {
         let length = self.length();
-        let in_order: Vec<u64> =
-            (0..length).rev().filter(|&index| self.at(index) == validator).collect();
+        let in_order: Vec<u64> = (0..length)
+            .rev()
+            .filter(|&index| self.at(index) == validator)
+            .collect();
         (0..=place / length)
             .rev()
-            .flat_map(move |turn| in_order.clone().into_iter().map(move |at| turn * length + at))
+            .flat_map(move |turn| {
+                in_order
+                    .clone()
+                    .into_iter()
+                    .map(move |at| turn * length + at)
+            })
             .skip_while(move |&own| own >= place)
     }
 }

@@ -99,9 +99,18 @@ impl Record {
                 }
                 .encode(&mut out);
             }
-            Self::Timeout { height, round, kind } => {
+            Self::Timeout {
+                height,
+                round,
+                kind,
+            } => {
                 out.push(2);
-                TimeoutBody { height: *height, round: *round, kind: *kind as u8 }.encode(&mut out);
+                TimeoutBody {
+                    height: *height,
+                    round: *round,
+                    kind: *kind as u8,
+                }
+                .encode(&mut out);
             }
             Self::Message(message) => {
                 out.push(3);
@@ -143,7 +152,11 @@ impl Record {
                     3 => TimeoutKind::Precommit,
                     kind => return Err(DecodeError::Kind { kind }),
                 };
-                Ok(Self::Timeout { height: timeout.height, round: timeout.round, kind })
+                Ok(Self::Timeout {
+                    height: timeout.height,
+                    round: timeout.round,
+                    kind,
+                })
             }
             3 => Message::decode(body).map(Self::Message),
             &kind => Err(DecodeError::Kind { kind }),

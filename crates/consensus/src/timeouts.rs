@@ -64,7 +64,8 @@ impl Timeouts {
             TimeoutKind::Prevote | TimeoutKind::Precommit => self.vote,
             TimeoutKind::Rebroadcast => self.rebroadcast,
         };
-        base.saturating_add(self.round_step.saturating_mul(round)).clamp(MIN, MAX)
+        base.saturating_add(self.round_step.saturating_mul(round))
+            .clamp(MIN, MAX)
     }
 }
 
