@@ -12,8 +12,10 @@ import {
   openSync,
   closeSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { binary, PROGRAM, run, startChain, until } from "./harness.mjs";
 
@@ -157,11 +159,38 @@ function fill(path) {
   }
 }
 
-test("the administrator's socket is for its owner alone", PROGRAM, async (context) => {
+test("a data folder of a newer version", PROGRAM, async (context) => {
   const data = folder(context);
-  await start(context, "--data", data);
+  const chain = await start(context, "--data", data);
+  await chain.stop();
+  const format = join(data, "format");
+  const known = readFileSync(format, "utf8");
+  writeFileSync(format, `${Number(known) + 1}\n`);
+  const line = await failure("--data", data);
+  assert.ok(line.includes(data), line);
+  assert.match(line, /newer/);
+  writeFileSync(format, known);
+  await (await start(context, "--data", data)).assertServes();
+});
+
+test("the operator's socket is for its owner alone, and outlives bad input", PROGRAM, async (context) => {
+  const data = folder(context);
+  const chain = await start(context, "--data", data);
   const { stdout } = await run("find", [data, "-type", "s"]);
-  const [socket] = stdout.trim().split("\n");
-  assert.ok(socket, "there is a socket in the data folder");
-  assert.equal(statSync(socket).mode & 0o777, 0o600);
+  const path = stdout.trim();
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const socket = connect(path);
+  context.after(() => socket.destroy());
+  const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
+  const ask = async (line) => {
+    socket.write(`${line}\n`);
+    return JSON.parse((await lines.next()).value);
+  };
+  const request = (method) => JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: [] });
+  await chain.assertServes();
+  const { result } = await ask(request("admin_nodeInfo"));
+  assert.deepEqual([result.chainId, result.height], [31337, await chain.height()]);
+  assert.equal((await ask("{")).error.code, -32700);
+  assert.equal((await ask(request("admin_noSuchMethod"))).error.code, -32601);
+  assert.equal((await ask(request("admin_verify"))).result.ok, true);
 });

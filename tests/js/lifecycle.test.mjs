@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Wallet, toBigInt, toQuantity } from "ethers";
+import { WebSocket } from "ws";
 import { artifact, binary, developmentAccounts, Process, PROGRAM, run, startChain } from "./harness.mjs";
 
 /** A folder that is gone after the test. */
@@ -127,7 +128,7 @@ test("another chain id is used everywhere", PROGRAM, async (context) => {
   assert.equal(chain.chainId, 4242);
   assert.equal(await chain.call("eth_chainId"), "0x1092");
   assert.equal(await chain.call("net_version"), "4242");
-  assert.equal((await chain.call("causeway_getNetwork")).chainId, 4242);
+  assert.equal(Number((await chain.call("causeway_getNetwork")).chainId), 4242);
   const [{ address: to }] = chain.accounts;
   const wallet = Wallet.createRandom();
   const sign = (chainId) => wallet.signTransaction({ chainId, nonce: 0, to, gasLimit: 21_000 });

@@ -215,11 +215,12 @@ test("headers are as the format says", OURS, async () => {
 });
 
 test("certificates verify in JavaScript and in Solidity, from genesis on", OURS, async () => {
-  const { networkId, chainId } = await chain.call("causeway_getNetwork");
+  const { networkId, chainId, genesisHash } = await chain.call("causeway_getNetwork");
   const network = { networkId, chainId: toBigInt(chainId) };
   const contract = await deploy("CertificateVerifier");
   const genesis = await chain.call("causeway_getBlockProof", "0x0");
   let { hash, next } = verifier.verifyBlockProof(network, [], genesis);
+  assert.equal(hash, genesisHash);
   assert.equal(hash, (await chain.call("eth_getBlockByNumber", "0x0", false)).hash);
   assert.ok(next.set && genesis.record, "genesis shows the set and record that it names");
   let set = next.set;
