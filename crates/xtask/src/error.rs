@@ -22,6 +22,8 @@ pub(crate) enum Error {
     File { path: PathBuf, source: io::Error },
     /// Something that must be there is not.
     Missing { what: String, hint: &'static str },
+    /// The task ran and said itself what is wrong; nothing is to be added.
+    Reported,
     /// The task ran and found what must not be.
     Found { count: usize, what: &'static str },
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(usage) => f.write_str(usage),
+            Self::Reported => f.write_str("see above"),
             Self::Metadata(source) => write!(f, "cargo metadata failed: {source}"),
             Self::Start { program, source } => {
                 write!(f, "{program} could not be started: {source}")

@@ -181,9 +181,7 @@ fn test(repository: &Repository, copy: &Copy, patch: &Patch) -> Result<String, E
         "test",
         "--package",
         &patch.package,
-        "--lib",
-        "--bins",
-        "--tests",
+        "--all-targets",
         "--no-fail-fast",
     ]);
     cargo

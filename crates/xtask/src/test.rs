@@ -46,7 +46,7 @@ enum Outcome {
 ///
 /// # Errors
 ///
-/// [`Error::Usage`], or [`Error::Found`] when a step failed.
+/// [`Error::Usage`], or [`Error::Reported`] when a step failed.
 pub(crate) fn run(repository: &Repository, arguments: &[&str]) -> Result<(), Error> {
     let options = Options::parse(arguments)?;
     let steps: Vec<Step<'_>> = plan::steps(repository, &options);
@@ -73,10 +73,7 @@ pub(crate) fn run(repository: &Repository, arguments: &[&str]) -> Result<(), Err
     if failed == 0 {
         Ok(())
     } else {
-        Err(Error::Found {
-            count: failed,
-            what: "steps failed",
-        })
+        Err(Error::Reported)
     }
 }
 
