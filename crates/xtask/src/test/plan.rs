@@ -39,6 +39,9 @@ const DENY: &[&str] = &[
     "sources",
 ];
 
+/// What the Python suites need, ruff included.
+const REQUIREMENTS: &str = "requirements.txt";
+
 const NODE: &str = "Node 20 or newer with npm";
 const PYTHON: &str = "Python 3.11 or newer with venv";
 const FUSE: &str = "FUSE: /dev/fuse, and the right to mount";
@@ -90,7 +93,10 @@ fn checks(repository: &Repository) -> Vec<Step<'_>> {
             npm_run(repository, &repository.root.join(JAVASCRIPT), "format")
         }),
         step("ruff", move || {
-            if !tools::has(repository, "ruff") {
+            if !tools::pip(
+                repository,
+                &repository.root.join(PYTHON_TESTS).join(REQUIREMENTS),
+            )? {
                 return skipped(PYTHON);
             }
             let ruff = |arguments: &[&str]| {
@@ -180,7 +186,7 @@ fn suites(repository: &Repository) -> Vec<Step<'_>> {
     for suite in files(&python, "test_", ".py") {
         let folder = python.clone();
         steps.push(on_program(format!("python: {}", stem(&suite)), move || {
-            if !tools::pip(repository, &folder.join("requirements.txt"))? {
+            if !tools::pip(repository, &folder.join(REQUIREMENTS))? {
                 return skipped(PYTHON);
             }
             let mut pytest = repository.command(tools::binary(repository, "python"));
