@@ -323,3 +323,42 @@ fn passed(result: Result<(), Error>) -> Result<Verdict, Error> {
 fn skipped(needs: &str) -> Result<Verdict, Error> {
     Ok(Verdict::Skipped(needs.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs;
+    use std::path::Path;
+
+    use super::{files, stem};
+
+    #[test]
+    fn a_suite_is_a_file_of_its_kind_directly_in_the_folder() {
+        let folder = env::temp_dir().join(format!("causeway-xtask-suites-{}", std::process::id()));
+        fs::create_dir_all(folder.join("deep")).unwrap();
+        for name in [
+            "viem.test.mjs",
+            "cast.test.mjs",
+            "harness.mjs",
+            "deep/x.test.mjs",
+        ] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let names: Vec<String> = files(&folder, "", ".test.mjs")
+            .iter()
+            .map(|path| stem(path))
+            .collect();
+        assert_eq!(names, ["cast", "viem"]);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(files(&folder, "", "").is_empty());
+    }
+
+    #[test]
+    fn a_suite_is_called_by_its_name_alone() {
+        assert_eq!(
+            stem(Path::new("tests/js/command-line.test.mjs")),
+            "command-line"
+        );
+        assert_eq!(stem(Path::new("tests/python/test_web3.py")), "test_web3");
+    }
+}
