@@ -1,0 +1,76 @@
+//! `crash-rounds kill|power`: crashes the release program again and again and holds it to its word.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use testkit::crash_rounds::{self, Crash, Plan};
+use testkit::power_cut::PowerCut;
+
+/// Crashes the program under load, starts it again and checks that every promise holds.
+#[derive(Parser)]
+struct Arguments {
+    /// How to crash it.
+    #[arg(value_enum)]
+    crash: How,
+    /// How often.
+    #[arg(long, default_value_t = 20)]
+    rounds: u64,
+    /// Where the random decisions begin; each round adds one.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The release program.
+    #[arg(long, env = "CAUSEWAY_BIN", default_value = "target/release/causeway")]
+    bin: PathBuf,
+    /// Say nothing of single rounds.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum How {
+    /// `kill -9`.
+    Kill,
+    /// A loss of power, on a simulated disk. Needs /dev/fuse.
+    Power,
+}
+
+fn main() -> ExitCode {
+    let Arguments {
+        crash,
+        rounds,
+        seed,
+        bin,
+        quiet,
+    } = Arguments::parse();
+    let crash = match crash {
+        How::Kill => Crash::Kill,
+        How::Power if !PowerCut::is_available() => {
+            println!("skipped: a simulated disk needs /dev/fuse");
+            return ExitCode::SUCCESS;
+        }
+        How::Power => Crash::Power,
+    };
+    println!("{rounds} rounds from seed {seed}");
+    let plan = Plan {
+        crash,
+        rounds,
+        seed,
+        program: bin,
+    };
+    let progress = |line: &str| {
+        if !quiet {
+            eprintln!("{line}");
+        }
+    };
+    match crash_rounds::run(&plan, progress) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("FAILED: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What tests of the whole share: losses of power, crash rounds, conformance.
+//!
+//! Development only: nothing of it is in the program. It may panic and print.
+
+pub mod client;
+pub mod conformance;
+pub mod crash_rounds;
+pub mod power_cut;
+pub mod program;
