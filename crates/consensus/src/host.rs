@@ -17,11 +17,12 @@ use arc_malachitebft_core_types::{self as core, SignedMessage, VoteType};
 use types::vote::MAX_ROUND;
 use types::{Certificate, Signature, ValidatorSet};
 
-use crate::context::{self, CoreProposal, CoreVote, Ctx, Height};
-use crate::instance::{Config, Effect, Equivocation, Error};
+use crate::context::{CoreProposal, CoreVote, Ctx, Height};
 use crate::message::{Message, Proposal, Vote};
 use crate::record::Record;
+use crate::step::{Config, Effect, Equivocation, Error};
 use crate::timeouts::{Timeout, TimeoutKind};
+use crate::translation;
 
 /// In the place of a signature that nobody will see.
 const UNSIGNED: Signature = Signature([0; 65]);
@@ -108,13 +109,13 @@ impl Host {
                 resume.resume_with(())
             }
             Wish::CancelTimeout(timeout, resume) => {
-                let cancelled = context::timeout(timeout);
+                let cancelled = translation::timeout(timeout);
                 self.timers
                     .retain(|timer| Some((timer.kind, timer.round)) != cancelled);
                 resume.resume_with(())
             }
             Wish::ScheduleTimeout(timeout, resume) => {
-                match context::timeout(timeout) {
+                match translation::timeout(timeout) {
                     Some((kind, round)) => self.schedule(kind, round),
                     None => self.refuse("the end of a height"),
                 }
@@ -151,7 +152,7 @@ impl Host {
                 resume.resume_with(())
             }
             Wish::GetValue(_, round, _, resume) => {
-                self.want_value(context::number(round));
+                self.want_value(translation::number(round));
                 resume.resume_with(())
             }
             Wish::RestreamProposal(_, _, _, _, value, resume) => {
@@ -159,7 +160,7 @@ impl Host {
                 resume.resume_with(())
             }
             Wish::Decide(certificate, _, resume) => {
-                self.decide(context::commit_certificate(certificate));
+                self.decide(translation::commit_certificate(certificate));
                 resume.resume_with(())
             }
             Wish::Finalize(_, _, evidence, resume) => {
@@ -283,7 +284,7 @@ impl Host {
     }
 
     fn append(&mut self, height: Height, input: Input<Ctx>) {
-        let Some(record) = context::record(height, input) else {
+        let Some(record) = translation::record(height, input) else {
             return self.refuse("a record of an unknown kind");
         };
         if self.is_kept(&record) {

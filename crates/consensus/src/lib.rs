@@ -39,15 +39,18 @@ mod proposers;
 mod record;
 #[cfg(test)]
 mod simulation;
+mod step;
 mod timeouts;
+mod translation;
 
 pub use ahead::Ahead;
 pub use authentic::{Audience, Authentic, Refused, authenticate};
-pub use instance::{Config, Effect, Equivocation, Error, Input, Instance};
+pub use instance::Instance;
 pub use message::{
     DecodeError, FormError, MAX_MESSAGE_BYTES, Message, PolkaCertificate, PolkaSignature, Proposal,
     RoundCertificate, RoundCertificateKind, RoundSignature, Vote, VoteKind,
 };
 pub use proposers::{MissingHeader, Order, Turn};
 pub use record::{Record, Value};
+pub use step::{Config, Effect, Equivocation, Error, Input};
 pub use timeouts::{Timeout, TimeoutKind, Timeouts};

@@ -6,11 +6,11 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use types::ValidatorSet;
 
-use super::{Effect, Error, Input, Instance};
+use super::Instance;
 use crate::simulation::{self, Kept, Network, body, config, domain, keys, proposal, vote};
 use crate::{
-    Message, Order, PolkaCertificate, PolkaSignature, Record, Refused, TimeoutKind, Turn, Value,
-    VoteKind,
+    Effect, Equivocation, Error, Input, Message, Order, PolkaCertificate, PolkaSignature, Record,
+    Refused, TimeoutKind, Turn, Value, VoteKind,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -29,11 +29,11 @@ fn start(count: u8, own: usize, replay: &[Record]) -> Result<(Instance, Vec<Effe
 }
 
 fn published(effects: &[Effect]) -> Vec<&Message> {
-    let message = |effect| match effect {
-        &Effect::Publish(ref message) => Some(message),
+    let messages = effects.iter().filter_map(|effect| match effect {
+        Effect::Publish(message) => Some(message),
         _ => None,
-    };
-    effects.iter().filter_map(message).collect()
+    });
+    messages.collect()
 }
 
 fn says(instance: &mut Instance, message: impl Into<Message>) -> Vec<Effect> {
@@ -506,7 +506,7 @@ fn two_votes_of_one_validator_are_evidence() {
             Message::Vote(vote(key, VoteKind::Precommit, (1, 0), BLOCK)),
         );
     }
-    let evidence = super::Equivocation {
+    let evidence = Equivocation {
         first: first.into(),
         second: second.into(),
     };
@@ -526,10 +526,9 @@ fn a_panic_in_the_core_is_an_error_and_the_instance_is_done() {
     assert!(message.contains("only its members"), "{message}");
 
     // Half way: round 1 belongs to a validator that is none.
-    let (keys, set) = keys(4);
+    let (keys, _) = keys(4);
     let (mut instance, _) = start(4, 1, &[]).expect("a fresh start");
     instance.core.ctx.turn = turn(&strangers);
-    let _ = set;
     let odd = proposal(&keys[0], (1, 0), None, BLOCK);
     let message = instance
         .authenticate(&Message::Proposal(odd))

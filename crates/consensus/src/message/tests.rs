@@ -237,18 +237,22 @@ fn any_address() -> impl Strategy<Value = Address> {
 pub(crate) fn any_message() -> impl Strategy<Value = Message> {
     let head = (any::<u64>(), 0..=MAX_ROUND + 1, any_hash());
     let signed = (any_kind(), any_hash(), any_address(), any_signature());
-    let signed = proptest::collection::vec(signed, 0..8);
-    let rest = (
-        any_kind(),
-        any_address(),
-        any_signature(),
-        any::<Option<u32>>(),
-        any::<bool>(),
-    );
-    (0..4, head, rest, signed).prop_map(|(which, head, rest, mut signed)| {
+    let signed = signed.prop_map(|(kind, block_hash, validator, signature)| RoundSignature {
+        kind,
+        block_hash,
+        validator,
+        signature,
+    });
+    let signed = proptest::collection::vec(signed, 1..8);
+    (0..4, head, any::<Option<u32>>(), signed).prop_map(|(which, head, number, mut signed)| {
         let (height, round, block_hash) = head;
-        let (kind, validator, signature, pol_round, skip) = rest;
-        signed.sort_by_key(|&(_, _, validator, _)| validator);
+        signed.sort_by_key(|signed| signed.validator);
+        let RoundSignature {
+            kind,
+            validator,
+            signature,
+            ..
+        } = signed[0];
         match which {
             0 => Vote {
                 kind,
@@ -260,7 +264,7 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
             }
             .into(),
             1 => {
-                let pol_round = pol_round.map(|pol_round| pol_round % round.max(1));
+                let pol_round = number.map(|number| number % round.max(1));
                 Proposal {
                     height,
                     round,
@@ -272,14 +276,11 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
                 .into()
             }
             2 => {
-                let signed =
-                    signed
-                        .into_iter()
-                        .map(|(_, _, validator, signature)| PolkaSignature {
-                            validator,
-                            signature,
-                        });
-                let signatures = signed.collect();
+                let signatures = signed.iter().map(|signed| PolkaSignature {
+                    validator: signed.validator,
+                    signature: signed.signature,
+                });
+                let signatures = signatures.collect();
                 Message::Polka(PolkaCertificate {
                     height,
                     round,
@@ -288,23 +289,15 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
                 })
             }
             _ => {
-                let signed = signed
-                    .into_iter()
-                    .map(|(kind, block_hash, validator, signature)| RoundSignature {
-                        kind,
-                        block_hash,
-                        validator,
-                        signature,
-                    });
+                let kind = match number {
+                    Some(_) => RoundCertificateKind::Skip,
+                    None => RoundCertificateKind::Precommits,
+                };
                 Message::Round(RoundCertificate {
-                    kind: if skip {
-                        RoundCertificateKind::Skip
-                    } else {
-                        RoundCertificateKind::Precommits
-                    },
+                    kind,
                     height,
                     round,
-                    signatures: signed.collect(),
+                    signatures: signed,
                 })
             }
         }
