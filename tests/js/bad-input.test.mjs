@@ -162,21 +162,18 @@ const refused = async (change, message, wallet = Wallet.createRandom()) =>
 
 test("transactions that no block may hold are refused, each for its reason", OURS, async () => {
   await changesNothing(async () => {
-    await refused({ chainId: 1 }, /chain.?id/i);
+    await refused({ chainId: 1 }, /chain/i);
     await refused({ value: 1n }, /insufficient funds/);
     await refused(
       { maxPriorityFeePerGas: 2n, maxFeePerGas: 1n },
       /max priority fee per gas higher than max fee per gas/,
     );
     await refused({ gasLimit: 20_999 }, /intrinsic gas too low/);
-    await refused(
-      { gasLimit: 100_000, data: `0x${"ff".repeat(10_000)}` },
-      /floor data gas|intrinsic gas too low/,
-    );
+    await refused({ gasLimit: 100_000, data: `0x${"ff".repeat(10_000)}` }, /floor|intrinsic gas too low/);
     await refused({ gasLimit: GAS_CAP + 1n }, /16777216/);
     await refused({ gasLimit: 2n ** 64n - 1n }, /16777216/);
     await refused({ nonce: 1_000_000_000 }, /nonce/);
-    await refused({ to: null, gasLimit: GAS_CAP, data: `0x${"00".repeat(49_153)}` }, /initcode/i);
+    await refused({ to: null, gasLimit: GAS_CAP, data: `0x${"00".repeat(49_153)}` }, /init ?code/i);
   });
 });
 

@@ -8,6 +8,7 @@ import {
   getAddress,
   getBytes,
   hexlify,
+  isHexString,
   keccak256,
   recoverAddress,
   sha256,
@@ -126,6 +127,8 @@ export function decodeCertificate(encoded) {
   } catch (error) {
     throw new Invalid(`not a certificate: ${error.message}`);
   }
+  require(certificate.height < 1n << 64n && certificate.round < 1n << 32n, "a number out of range");
+  require(isHexString(certificate.blockHash, 32), "not a hash");
   require(encodeCertificate(certificate) === hexlify(encoded), "not encoded canonically");
   return certificate;
 }

@@ -11,6 +11,9 @@ import {
   Wallet,
   ZeroHash,
   concat,
+  dataLength,
+  dataSlice,
+  encodeRlp,
   hexlify,
   id,
   getBytes,
@@ -155,18 +158,54 @@ test("a quorum is more than two thirds of the power, not of the heads", async ()
   assert.equal(await verdict(encoded, { under: weighted(64n, 29n, 1n, 1n) }), true);
 });
 
+/** RLP of a list of items that are encoded already, well or badly. */
+function list(...items) {
+  const body = concat(items);
+  const length = dataLength(body);
+  if (length <= 55) return concat([toBeHex(0xc0 + length), body]);
+  const width = length > 0xff ? 2 : 1;
+  return concat([toBeHex(0xf7 + width), toBeHex(length, width), body]);
+}
+
 test("only the canonical encoding is read", async () => {
   const certificate = await certify([0, 1, 2]);
   const encoded = verifier.encodeCertificate(certificate);
-  assert.equal(await verdict(concat([encoded, "0x00"])), "UnknownEncoding");
-  assert.equal(await verdict(encoded.slice(0, -2)), "RlpTruncated");
-  assert.equal(await verdict("0x"), "RlpTruncated");
-  assert.equal(await verdict("0x01"), "RlpUnexpectedKind");
-  assert.equal(await verdict("0xc0"), "RlpTruncated");
-  // The list's head is 0xf9 and two bytes of length; the version follows.
-  const body = `0x${encoded.slice(8)}`;
-  assert.equal(await verdict(concat(["0xfa00", `0x${encoded.slice(4, 8)}`, body])), "RlpNotCanonical");
-  assert.equal(await verdict(concat([encoded.slice(0, 8), "0x02", `0x${body.slice(4)}`])), "UnknownEncoding");
+  const { blockHash, signatures } = certificate;
+  const precommits = signatures.map(({ address, signature }) => [encodeRlp(address), encodeRlp(signature)]);
+  const build = ({
+    version = "0x01",
+    height = "0x09",
+    round = "0x80",
+    hash = encodeRlp(blockHash),
+    more = [],
+    first = [],
+  }) => {
+    const [head, ...rest] = precommits;
+    const signed = list(list(...head, ...first), ...rest.map((items) => list(...items)));
+    return list(version, height, round, hash, signed, ...more);
+  };
+  assert.equal(build({}), encoded, "the test encodes as the verifier does");
+  const lengthened = concat(["0xfa00", `0x${encoded.slice(4)}`]);
+  const cases = [
+    ["bytes after it", concat([encoded, "0x00"]), "UnknownEncoding"],
+    ["a byte too few", encoded.slice(0, -2), "RlpTruncated"],
+    ["nothing", "0x", "RlpTruncated"],
+    ["no list", "0x01", "RlpUnexpectedKind"],
+    ["an empty list", "0xc0", "RlpTruncated"],
+    ["a length with a leading zero", lengthened, "RlpNotCanonical"],
+    ["a short length in the long form", build({ hash: concat(["0xb820", blockHash]) }), "RlpNotCanonical"],
+    ["a small byte as a string", build({ height: "0x8109" }), "RlpNotCanonical"],
+    ["zero as a byte", build({ round: "0x00" }), "RlpNotCanonical"],
+    ["a leading zero", build({ height: "0x820009" }), "RlpNotCanonical"],
+    ["a height of 9 bytes", build({ height: "0x89010000000000000000" }), "RlpOutOfRange"],
+    ["a round of 5 bytes", build({ round: "0x850100000000" }), "RlpOutOfRange"],
+    ["a hash of 31 bytes", build({ hash: encodeRlp(dataSlice(blockHash, 1)) }), "RlpOutOfRange"],
+    ["a list as height", build({ height: "0xc109" }), "RlpUnexpectedKind"],
+    ["version 2", build({ version: "0x02" }), "UnknownEncoding"],
+    ["a field too many", build({ more: ["0x01"] }), "UnknownEncoding"],
+    ["a field too many in a precommit", build({ first: ["0x01"] }), "UnknownEncoding"],
+  ];
+  for (const [name, bytes, reason] of cases) assert.equal(await verdict(bytes), reason, name);
 });
 
 test("sets hash alike in both, from one validator to a hundred", async () => {
@@ -199,9 +238,10 @@ test("a header is read alike in both, and requests hash alike", async () => {
   assert.equal(verifier.verifyBlockProof(network, set, proof).next.setHash, setHash);
 
   const other = verifier.encodeHeader({ ...block, number: toBeHex(301), requestsHash: expected });
+  const changed = verifier.encodeHeader({ ...block, number: toBeHex(300), requestsHash: setHash });
   const wrong = await certify([1, 2, 3], { height: 300n, blockHash: keccak256(other) });
   for (const [given, shown] of [
-    [certificate, other],
+    [certificate, changed],
     [wrong, other],
   ]) {
     const bytes = verifier.encodeCertificate(given);

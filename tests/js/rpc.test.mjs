@@ -310,7 +310,8 @@ test("a waiting transaction is replaced by one with higher fees", OURS, async ()
     });
   const replaced = await chain.call("eth_sendRawTransaction", await sign(1, 100n, first));
   const refused = await chain.refusal("eth_sendRawTransaction", await sign(1, 109n, second));
-  assert.deepEqual([refused.code, refused.message], [-32000, "replacement transaction underpriced"]);
+  assert.equal(refused.code, -32000);
+  assert.match(refused.message, /^replacement transaction underpriced/);
   const replacing = await chain.call("eth_sendRawTransaction", await sign(1, 110n, second));
   await chain.call("eth_sendRawTransaction", await sign(0, 0n, first));
   assert.equal((await chain.receipt(replacing)).status, "0x1");
