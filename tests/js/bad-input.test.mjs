@@ -268,13 +268,34 @@ test("one sender cannot fill the pool", OURS, async () => {
   const wallet = Wallet.createRandom();
   let accepted = 0;
   let error;
-  for (let nonce = 1; nonce < 10_000 && !error; nonce++) {
-    ({ error } = await chain.ask("eth_sendRawTransaction", [await wallet.signTransaction(fine({ nonce }))]));
-    if (!error) accepted++;
+  for (let nonce = 1; nonce < 10_000 && !error;) {
+    const batch = [];
+    for (; batch.length < 500; nonce++) {
+      const raw = await wallet.signTransaction(fine({ nonce }));
+      batch.push(request("eth_sendRawTransaction", [raw], nonce));
+    }
+    const { body } = await post(chain.rpc, JSON.stringify(batch));
+    accepted += body.filter(({ result }) => result).length;
+    ({ error } = body.find((answer) => answer.error) ?? {});
   }
   assert.ok(error, "10,000 transactions of one sender were taken");
   assert.equal(error.code, -32000);
+  assert.match(error.message, /full|nonce too high/);
   assert.ok(accepted >= 16, `only ${accepted} were taken: ${error.message}`);
+});
+
+test("a nonce cannot be replaced for ever", OURS, async () => {
+  const wallet = Wallet.createRandom();
+  let fee = 1_000n;
+  const replace = async () => {
+    fee *= 2n;
+    const raw = await wallet.signTransaction(
+      fine({ nonce: 1, maxFeePerGas: fee, maxPriorityFeePerGas: fee }),
+    );
+    return chain.ask("eth_sendRawTransaction", [raw]);
+  };
+  for (let count = 0; count <= 16; count++) assert.ok((await replace()).result, `replacement ${count}`);
+  assert.match((await replace()).error.message, /replacement transaction underpriced/);
 });
 
 test("a revert is code 3 with its data, in calls and estimates", async () => {
