@@ -35,8 +35,17 @@ impl Default for Account {
 
 impl Account {
     pub(crate) const fn new(info: Info, storage_root: B256) -> Self {
-        let Info { nonce, balance, code_hash } = info;
-        Self { nonce, balance, code_hash, storage_root }
+        let Info {
+            nonce,
+            balance,
+            code_hash,
+        } = info;
+        Self {
+            nonce,
+            balance,
+            code_hash,
+            storage_root,
+        }
     }
 
     /// The flat row: version, lengths of nonce and balance, a bit each for code and storage, then what is there.
@@ -45,12 +54,14 @@ impl Account {
         let nonce = trimmed(&nonce);
         let balance = self.balance.to_be_bytes::<32>();
         let balance = trimmed(&balance);
-        let (code, storage) = (self.code_hash != EMPTY_CODE_HASH, self.storage_root != EMPTY_ROOT);
+        let (code, storage) = (
+            self.code_hash != EMPTY_CODE_HASH,
+            self.storage_root != EMPTY_ROOT,
+        );
         let mut row = Vec::with_capacity(4 + nonce.len() + balance.len() + 64);
         row.push(VERSION);
         row.push(u8::from(code) | u8::from(storage) << 1);
-        // Both lengths are at most 32.
-        row.extend([nonce.len() as u8, balance.len() as u8]);
+        row.extend([byte(nonce.len()), byte(balance.len())]);
         row.extend_from_slice(nonce);
         row.extend_from_slice(balance);
         if code {
@@ -64,11 +75,15 @@ impl Account {
 
     /// Reads what [`Account::to_row`] wrote.
     pub(crate) fn from_row(row: &[u8]) -> Result<Self, StateError> {
-        Self::read(row).ok_or(StateError::Damaged { what: "an account's row has a form that nothing writes" })
+        Self::read(row).ok_or(StateError::Damaged {
+            what: "an account's row has a form that nothing writes",
+        })
     }
 
     fn read(row: &[u8]) -> Option<Self> {
-        let (&[VERSION, flags @ 0..=3, nonce_length, balance_length], rest) = row.split_first_chunk()? else {
+        let (&[VERSION, flags @ 0..=3, nonce_length, balance_length], rest) =
+            row.split_first_chunk()?
+        else {
             return None;
         };
         let (nonce, rest) = rest.split_at_checked(nonce_length.into())?;
@@ -86,9 +101,16 @@ impl Account {
         };
         let code_hash = hash(flags & 1 != 0, EMPTY_CODE_HASH)?;
         let storage_root = hash(flags & 2 != 0, EMPTY_ROOT)?;
-        let nonce = nonce.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let nonce = nonce
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         let balance = U256::from_be_slice(balance);
-        rest.is_empty().then_some(Self { nonce, balance, code_hash, storage_root })
+        rest.is_empty().then_some(Self {
+            nonce,
+            balance,
+            code_hash,
+            storage_root,
+        })
     }
 
     /// The value of the account trie's leaf: RLP `[nonce, balance, storage root, code hash]`.
@@ -103,7 +125,7 @@ impl Account {
         encode_bytes(trimmed(&balance), out);
         encode_bytes(self.storage_root.as_slice(), out);
         encode_bytes(self.code_hash.as_slice(), out);
-        head = [0xf8, (out.len() - start - 2) as u8];
+        head = [0xf8, byte(out.len() - start - 2)];
         out[start..start + 2].copy_from_slice(&head);
     }
 }
@@ -120,7 +142,9 @@ pub(crate) fn slot_row(value: U256) -> Vec<u8> {
 
 /// Reads what [`slot_row`] wrote.
 pub(crate) fn slot_from_row(row: &[u8]) -> Result<U256, StateError> {
-    U256::try_from_be_slice(row).ok_or(StateError::Damaged { what: "a slot's row is longer than 32 bytes" })
+    U256::try_from_be_slice(row).ok_or(StateError::Damaged {
+        what: "a slot's row is longer than 32 bytes",
+    })
 }
 
 /// RLP of a string of at most 55 bytes.
@@ -128,9 +152,14 @@ pub(crate) fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     if let [byte @ 0..=0x7f] = bytes {
         out.push(*byte);
     } else {
-        out.push(0x80 + bytes.len() as u8);
+        out.push(0x80 + byte(bytes.len()));
         out.extend_from_slice(bytes);
     }
+}
+
+/// A length that has to fit a byte.
+pub(crate) fn byte(length: usize) -> u8 {
+    u8::try_from(length).expect("what is written with a length of one byte is shorter than 256")
 }
 
 fn trimmed(bytes: &[u8]) -> &[u8] {

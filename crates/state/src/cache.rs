@@ -87,9 +87,18 @@ impl Cache {
     }
 
     /// Does `ask` with the shard, if it is of block `number`.
-    pub(crate) fn with<T>(&self, shard: usize, number: u64, ask: impl FnOnce(&mut Held) -> Option<T>) -> Option<T> {
+    pub(crate) fn with<T>(
+        &self,
+        shard: usize,
+        number: u64,
+        ask: impl FnOnce(&mut Held) -> Option<T>,
+    ) -> Option<T> {
         let mut shard = self.shards[shard % SHARDS].lock();
-        if shard.number == Some(number) { ask(&mut shard.held) } else { None }
+        if shard.number == Some(number) {
+            ask(&mut shard.held)
+        } else {
+            None
+        }
     }
 }
 
@@ -154,7 +163,12 @@ pub(crate) struct Generations<K, V> {
 
 impl<K: Hash + Eq, V: Clone> Generations<K, V> {
     fn new(bytes: usize) -> Self {
-        Self { young: HashMap::default(), old: HashMap::default(), bytes: 0, most: bytes / 2 }
+        Self {
+            young: HashMap::default(),
+            old: HashMap::default(),
+            bytes: 0,
+            most: bytes / 2,
+        }
     }
 
     /// The value, made young again.

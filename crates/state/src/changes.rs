@@ -39,6 +39,10 @@ pub struct Info {
 
 impl Default for Info {
     fn default() -> Self {
-        Self { nonce: 0, balance: U256::ZERO, code_hash: EMPTY_CODE_HASH }
+        Self {
+            nonce: 0,
+            balance: U256::ZERO,
+            code_hash: EMPTY_CODE_HASH,
+        }
     }
 }

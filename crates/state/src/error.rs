@@ -22,7 +22,9 @@ pub enum StateError {
         hash: B256,
     },
     /// A root can be prepared only on the latest block.
-    #[error("block {number} cannot be prepared on a view of block {parent} while the latest is {head}")]
+    #[error(
+        "block {number} cannot be prepared on a view of block {parent} while the latest is {head}"
+    )]
     NotNext {
         /// The block to prepare.
         number: u64,

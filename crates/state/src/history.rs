@@ -13,7 +13,8 @@ use std::iter::Peekable;
 use store::tables::{Rows, Value};
 
 use crate::StateError;
-use crate::reader::{Reader, Stored};
+use crate::account::byte;
+use crate::reader::{Reader, Row, Stored};
 use crate::rows::{Keys, RowId};
 
 /// How much of the past a chain keeps.
@@ -28,7 +29,9 @@ pub enum History {
 /// Most blocks that one block forgets: more than one where less is kept than before.
 const FORGET_AT_ONCE: u64 = 16;
 
-const DAMAGED: StateError = StateError::Damaged { what: "a row of the history has a form that nothing writes" };
+const DAMAGED: StateError = StateError::Damaged {
+    what: "a row of the history has a form that nothing writes",
+};
 
 /// What a row was before a block.
 pub(crate) struct Before(Value);
@@ -55,8 +58,7 @@ impl Stored {
     /// What row `id` was before the first block after this one that overwrote it, if one did.
     pub(crate) fn overwritten(&self, id: &[u8]) -> Result<Option<Before>, StateError> {
         let from = self.keys.overwritten(id, self.number.saturating_add(1));
-        let mut to = self.keys.overwritten(id, u64::MAX);
-        to.push(0);
+        let to = after(self.keys.overwritten(id, u64::MAX));
         let first = self.snapshot.range(&from, &to).next().transpose()?;
         Ok(first.map(|(_, value)| Before(value)))
     }
@@ -74,15 +76,29 @@ pub(crate) struct Past<'a> {
 }
 
 impl<'a> Past<'a> {
-    /// Row ids with `from <= id < to`.
+    /// Row ids with `from <= id <= to`.
     pub(crate) fn new(stored: &'a Stored, from: &[u8], to: &[u8]) -> Self {
-        let now = stored.snapshot.range(&stored.keys.current(from), &stored.keys.current(to)).peekable();
-        let (from, to) = (stored.keys.overwritten_prefix(from), stored.keys.overwritten_prefix(to));
-        Self { stored, now, before: None, from, to, begun: false }
+        let keys = stored.keys;
+        let now = stored
+            .snapshot
+            .range(&keys.current(from), &after(keys.current(to)))
+            .peekable();
+        let (from, to) = (
+            keys.overwritten(from, 0),
+            after(keys.overwritten(to, u64::MAX)),
+        );
+        Self {
+            stored,
+            now,
+            before: None,
+            from,
+            to,
+            begun: false,
+        }
     }
 
     /// The next row's id and value.
-    pub(crate) fn next(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, StateError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Row>, StateError> {
         if !self.begun {
             self.begun = true;
             self.before = self.next_before()?;
@@ -97,13 +113,24 @@ impl<'a> Past<'a> {
                     (now <= before.as_slice(), now >= before.as_slice())
                 }
             };
-            let row = if take_now { self.now.next().transpose()? } else { None };
+            let row = if take_now {
+                self.now.next().transpose()?
+            } else {
+                None
+            };
             if !take_before {
-                let Some((key, value)) = row else { return Ok(None) };
-                return Ok(Some((Keys::split_current(&key).ok_or(DAMAGED)?.to_vec(), value.to_vec())));
+                let Some((key, value)) = row else {
+                    return Ok(None);
+                };
+                return Ok(Some((
+                    Keys::split_current(&key).ok_or(DAMAGED)?.to_vec(),
+                    value.to_vec(),
+                )));
             }
             let next = self.next_before()?;
-            let Some((id, before)) = std::mem::replace(&mut self.before, next) else { continue };
+            let Some((id, before)) = std::mem::replace(&mut self.before, next) else {
+                continue;
+            };
             if let Some(row) = before.value()? {
                 return Ok(Some((id, row.to_vec())));
             }
@@ -112,28 +139,36 @@ impl<'a> Past<'a> {
 
     /// The next id that a later block overwrote, with what it was before the first one.
     fn next_before(&mut self) -> Result<Option<(Vec<u8>, Before)>, StateError> {
-        loop {
+        while self.from < self.to {
             let Some(row) = self.stored.snapshot.range(&self.from, &self.to).next() else {
                 return Ok(None);
             };
             let (key, value) = row?;
             let (id, number) = Keys::split_overwritten(&key).ok_or(DAMAGED)?;
             if number > self.stored.number {
-                self.from = self.stored.keys.overwritten(id, u64::MAX);
-                self.from.push(0);
+                self.from = after(self.stored.keys.overwritten(id, u64::MAX));
                 return Ok(Some((id.to_vec(), Before(value))));
             }
-            self.from = self.stored.keys.overwritten(id, self.stored.number.saturating_add(1));
+            self.from = self
+                .stored
+                .keys
+                .overwritten(id, self.stored.number.saturating_add(1));
         }
+        Ok(None)
     }
+}
+
+/// The first key after this one.
+pub(crate) fn after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
 }
 
 /// What a block adds to the index of what it overwrote.
 pub(crate) fn encode_touched(ids: &[RowId]) -> Vec<u8> {
     let mut row = Vec::with_capacity(ids.iter().map(|id| id.as_bytes().len() + 1).sum());
     for id in ids {
-        // An id has at most 66 bytes.
-        row.push(id.as_bytes().len() as u8);
+        row.push(byte(id.as_bytes().len()));
         row.extend_from_slice(id.as_bytes());
     }
     row
@@ -153,7 +188,9 @@ fn decode_touched(mut row: &[u8]) -> Result<Vec<&[u8]>, StateError> {
 pub(crate) fn oldest(reader: &Reader<'_>) -> Result<u64, StateError> {
     match reader.fixed(&RowId::oldest())? {
         None => Ok(0),
-        Some(row) => Ok(u64::from_be_bytes(row.as_slice().try_into().map_err(|_| DAMAGED)?)),
+        Some(row) => Ok(u64::from_be_bytes(
+            row.as_slice().try_into().map_err(|_| DAMAGED)?,
+        )),
     }
 }
 
@@ -166,8 +203,15 @@ pub(crate) struct Forgotten {
 
 impl History {
     /// What is let go when block `number` is written on the state that `reader` reads.
-    pub(crate) fn forget(self, reader: &Reader<'_>, keys: Keys, number: u64) -> Result<Forgotten, StateError> {
-        let Self::Blocks(blocks) = self else { return Ok(Forgotten::default()) };
+    pub(crate) fn forget(
+        self,
+        reader: &Reader<'_>,
+        keys: Keys,
+        number: u64,
+    ) -> Result<Forgotten, StateError> {
+        let Self::Blocks(blocks) = self else {
+            return Ok(Forgotten::default());
+        };
         let wanted = number.saturating_sub(blocks);
         if wanted == 0 {
             return Ok(Forgotten::default());
@@ -180,7 +224,9 @@ impl History {
             let id = RowId::touched(block);
             if let Some(row) = reader.fixed(&id)? {
                 let touched = decode_touched(&row)?;
-                forgotten.keys.extend(touched.into_iter().map(|id| keys.overwritten(id, block)));
+                forgotten
+                    .keys
+                    .extend(touched.into_iter().map(|id| keys.overwritten(id, block)));
                 forgotten.keys.push(keys.current(id.as_bytes()));
             }
             forgotten.oldest = Some(block);

@@ -2,29 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 
 use crate::account::encode_slot_leaf;
 use crate::reader::{Reader, hash_in};
 use crate::rows::Table;
 use crate::state::Overwrites;
-use crate::trie::{BranchChange, Change, Path, Start, Trie, root_of, update};
+use crate::trie::{BranchChange, Change, PAYS, Path, Start, Trie, both, root_of, update};
 use crate::view::hash_slot;
 use crate::{Account, AccountChange, Changes, EMPTY_ROOT, StateError};
 
 /// The root after `changes`, and what they overwrite.
-pub(crate) fn apply(reader: &Reader<'_>, changes: &Changes) -> Result<(B256, Overwrites), StateError> {
-    let mut sorted: Vec<(B256, &AccountChange)> =
-        changes.accounts.iter().map(|(address, change)| (keccak256(address), change)).collect();
-    sorted.sort_unstable_by_key(|(hashed, _)| *hashed);
-    let mut overwrites = Overwrites::default();
-    for (hashed, change) in sorted {
-        let old = reader.account(&hashed)?;
-        let new = account_after(reader, hashed, old, change, &mut overwrites)?;
-        if old != new {
-            overwrites.accounts.push((hashed, old, new));
-        }
-    }
+pub(crate) fn apply(
+    reader: &Reader<'_>,
+    changes: &Changes,
+) -> Result<(B256, Overwrites), StateError> {
+    let accounts: Vec<(&Address, &AccountChange)> = changes.accounts.iter().collect();
+    let mut overwrites = if accounts.len() < PAYS {
+        each(reader, &accounts)?
+    } else {
+        let (low, high) = accounts.split_at(accounts.len() / 2);
+        let (low, high) = both(|| each(reader, low), || each(reader, high));
+        let (mut all, high) = (low?, high?);
+        all.accounts.extend(high.accounts);
+        all.slots.extend(high.slots);
+        all.branches.extend(high.branches);
+        all
+    };
+    overwrites
+        .accounts
+        .sort_unstable_by_key(|(hashed, ..)| *hashed);
     if overwrites.accounts.is_empty() {
         return Ok((root_of(reader, &Trie::Accounts)?, overwrites));
     }
@@ -34,10 +41,36 @@ pub(crate) fn apply(reader: &Reader<'_>, changes: &Changes) -> Result<(B256, Ove
             new.inspect(|account| account.encode_leaf(out)).is_some()
         });
     }
-    let start = if reader.is_empty() { Start::Empty } else { Start::Stored };
+    let start = if reader.is_empty() {
+        Start::Empty
+    } else {
+        Start::Stored
+    };
     let updated = update(reader, &Trie::Accounts, start, &leaves.changes())?;
-    overwrites.branches.extend(updated.branches.into_iter().map(|change| (Trie::Accounts, change)));
+    overwrites.branches.extend(
+        updated
+            .branches
+            .into_iter()
+            .map(|change| (Trie::Accounts, change)),
+    );
     Ok((updated.root, overwrites))
+}
+
+/// Accounts after their changes, and their storage.
+fn each(
+    reader: &Reader<'_>,
+    accounts: &[(&Address, &AccountChange)],
+) -> Result<Overwrites, StateError> {
+    let mut overwrites = Overwrites::default();
+    for (address, change) in accounts {
+        let hashed = keccak256(address);
+        let old = reader.account(&hashed)?;
+        let new = account_after(reader, hashed, old, change, &mut overwrites)?;
+        if old != new {
+            overwrites.accounts.push((hashed, old, new));
+        }
+    }
+    Ok(overwrites)
 }
 
 /// The account after its change, whose storage is added to `overwrites`.
@@ -62,12 +95,20 @@ fn account_after(
             if let Some((_, new)) = slots.get_mut(&slot) {
                 *new = *value;
             } else {
-                let old = if old_root == EMPTY_ROOT || wiped { U256::ZERO } else { reader.slot(&hashed, &slot)? };
+                let old = if old_root == EMPTY_ROOT || wiped {
+                    U256::ZERO
+                } else {
+                    reader.slot(&hashed, &slot)?
+                };
                 slots.insert(slot, (old, *value));
             }
         }
     }
-    let start = if wiped || old_root == EMPTY_ROOT { Start::Empty } else { Start::Stored };
+    let start = if wiped || old_root == EMPTY_ROOT {
+        Start::Empty
+    } else {
+        Start::Stored
+    };
     let mut leaves = Leaves::default();
     for (slot, (old, new)) in &slots {
         if old != new {
@@ -90,7 +131,11 @@ fn account_after(
     let trie = Trie::Storage(hashed);
     let root = if leaves.is_empty() {
         overwrites.branches.extend(removed(gone, hashed));
-        if start == Start::Empty { EMPTY_ROOT } else { old_root }
+        if start == Start::Empty {
+            EMPTY_ROOT
+        } else {
+            old_root
+        }
     } else {
         let updated = update(reader, &trie, start, &leaves.changes())?;
         let mut gone: BTreeMap<Path, _> = gone.into_iter().collect();
@@ -109,7 +154,10 @@ fn account_after(
 }
 
 /// Every slot of an account: what it is, and zero.
-fn all_slots(reader: &Reader<'_>, hashed: B256) -> Result<BTreeMap<B256, (U256, U256)>, StateError> {
+fn all_slots(
+    reader: &Reader<'_>,
+    hashed: B256,
+) -> Result<BTreeMap<B256, (U256, U256)>, StateError> {
     let key = |slot: &[u8; 32]| [hashed.as_slice(), slot].concat();
     let rows = reader.scan(Table::Slot, &key(&[0; 32]), &key(&[0xff; 32]), usize::MAX)?;
     rows.into_iter()
@@ -125,9 +173,16 @@ fn removed(
     branches: impl IntoIterator<Item = (Path, std::sync::Arc<crate::trie::Branch>)>,
     hashed: B256,
 ) -> impl Iterator<Item = (Trie, BranchChange)> {
-    branches
-        .into_iter()
-        .map(move |(path, old)| (Trie::Storage(hashed), BranchChange { path, old: Some(old), new: None }))
+    branches.into_iter().map(move |(path, old)| {
+        (
+            Trie::Storage(hashed),
+            BranchChange {
+                path,
+                old: Some(old),
+                new: None,
+            },
+        )
+    })
 }
 
 /// Leaves' values in one piece of memory.
@@ -142,7 +197,8 @@ impl Leaves {
     /// `encode` writes the value and says whether there is one.
     fn add(&mut self, key: B256, existed: bool, encode: impl FnOnce(&mut Vec<u8>) -> bool) {
         let there = encode(&mut self.bytes);
-        self.ends.push((key, existed, there.then_some(self.bytes.len())));
+        self.ends
+            .push((key, existed, there.then_some(self.bytes.len())));
     }
 
     fn is_empty(&self) -> bool {
@@ -153,7 +209,11 @@ impl Leaves {
         let mut start = 0;
         let change = |(key, existed, end): &(B256, bool, Option<usize>)| {
             let value = end.map(|end| &self.bytes[std::mem::replace(&mut start, end)..end]);
-            Change { key: *key, value, existed: *existed }
+            Change {
+                key: *key,
+                value,
+                existed: *existed,
+            }
         };
         self.ends.iter().map(change).collect()
     }

@@ -8,7 +8,7 @@ use store::tables::Snapshot;
 
 use crate::account::{encode_slot_leaf, slot_from_row};
 use crate::cache::{Cache, shard_of, shard_of_branch};
-use crate::history::Past;
+use crate::history::{Past, after};
 use crate::rows::{Keys, RowId, Table};
 use crate::trie::{Branch, Path, Source, Trie};
 use crate::{Account, StateError};
@@ -31,12 +31,15 @@ pub(crate) struct Reader<'a> {
     reads: AtomicU64,
 }
 
-/// Rows of a scan: keys without chain and table, and values.
-pub(crate) type Scanned = Vec<(Vec<u8>, Vec<u8>)>;
+/// A row of a scan: its key, without what all keys of the scan begin with, and its value.
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 impl<'a> Reader<'a> {
     pub(crate) const fn new(stored: Option<&'a Stored>) -> Self {
-        Self { stored, reads: AtomicU64::new(0) }
+        Self {
+            stored,
+            reads: AtomicU64::new(0),
+        }
     }
 
     /// Whether there is no block yet.
@@ -54,18 +57,24 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn account(&self, hashed: &B256) -> Result<Option<Account>, StateError> {
-        let Some(stored) = self.stored else { return Ok(None) };
+        let Some(stored) = self.stored else {
+            return Ok(None);
+        };
         let shard = shard_of(hashed);
         if let Some(account) = stored.cached(shard, |held| held.accounts.get(hashed)) {
             return Ok(account);
         }
-        let row = self.row(stored, &RowId::account(hashed), |row| Account::from_row(row))?;
+        let row = self.row(stored, &RowId::account(hashed), |row| {
+            Account::from_row(row)
+        })?;
         stored.keep(shard, |held| held.put_account(*hashed, row));
         Ok(row)
     }
 
     pub(crate) fn slot(&self, account: &B256, slot: &B256) -> Result<U256, StateError> {
-        let Some(stored) = self.stored else { return Ok(U256::ZERO) };
+        let Some(stored) = self.stored else {
+            return Ok(U256::ZERO);
+        };
         let (shard, key) = (shard_of(account), (*account, *slot));
         if let Some(value) = stored.cached(shard, |held| held.slots.get(&key)) {
             return Ok(value);
@@ -78,26 +87,41 @@ impl<'a> Reader<'a> {
 
     /// A row that no block overwrites.
     pub(crate) fn fixed(&self, id: &RowId) -> Result<Option<Vec<u8>>, StateError> {
-        let Some(stored) = self.stored else { return Ok(None) };
+        let Some(stored) = self.stored else {
+            return Ok(None);
+        };
         self.count();
-        Ok(stored.snapshot.get(&stored.keys.current(id.as_bytes()))?.map(|row| row.to_vec()))
+        Ok(stored
+            .snapshot
+            .get(&stored.keys.current(id.as_bytes()))?
+            .map(|row| row.to_vec()))
     }
 
     /// Up to `limit` rows of `table` with `from <= key <= to`, ascending; both have the length of the table's keys.
-    pub(crate) fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Scanned, StateError> {
-        let Some(stored) = self.stored else { return Ok(Vec::new()) };
+    pub(crate) fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Row>, StateError> {
+        let Some(stored) = self.stored else {
+            return Ok(Vec::new());
+        };
         self.count();
-        let (from, mut to) = (RowId::of(table, &[from]), RowId::of(table, &[to]).into_bytes());
-        to.push(0);
+        let (from, to) = (RowId::of(table, &[from]), RowId::of(table, &[to]));
         let mut rows = Vec::new();
         if stored.number == stored.head {
-            let (from, to) = (stored.keys.current(from.as_bytes()), stored.keys.current(&to));
+            let (from, to) = (
+                stored.keys.current(from.as_bytes()),
+                after(stored.keys.current(to.as_bytes())),
+            );
             for row in stored.snapshot.range(&from, &to).take(limit) {
                 let (key, value) = row?;
                 rows.push((key.get(9..).unwrap_or_default().to_vec(), value.to_vec()));
             }
         } else {
-            let mut past = Past::new(stored, from.as_bytes(), &to);
+            let mut past = Past::new(stored, from.as_bytes(), to.as_bytes());
             while rows.len() < limit
                 && let Some((id, value)) = past.next()?
             {
@@ -108,7 +132,10 @@ impl<'a> Reader<'a> {
     }
 
     /// All branches of a storage trie.
-    pub(crate) fn storage_branches(&self, account: &B256) -> Result<Vec<(Path, Arc<Branch>)>, StateError> {
+    pub(crate) fn storage_branches(
+        &self,
+        account: &B256,
+    ) -> Result<Vec<(Path, Arc<Branch>)>, StateError> {
         // No path is longer than 64 nibbles, and none begins with 65.
         let from = [account.as_slice(), &[0]].concat();
         let to = [account.as_slice(), &[65]].concat();
@@ -116,7 +143,9 @@ impl<'a> Reader<'a> {
         rows.into_iter()
             .map(|(key, row)| {
                 let path = key.get(32..).and_then(Path::from_row);
-                let path = path.ok_or(StateError::Damaged { what: "a branch's key is not a path" })?;
+                let path = path.ok_or(StateError::Damaged {
+                    what: "a branch's key is not a path",
+                })?;
                 Ok((path, Arc::new(Branch::from_row(&row)?)))
             })
             .collect()
@@ -141,12 +170,16 @@ impl<'a> Reader<'a> {
 
 impl Source for Reader<'_> {
     fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Arc<Branch>>, StateError> {
-        let Some(stored) = self.stored else { return Ok(None) };
+        let Some(stored) = self.stored else {
+            return Ok(None);
+        };
         let (shard, key) = (shard_of_branch(trie, path), (*trie, *path));
         if let Some(branch) = stored.cached(shard, |held| held.branches.get(&key)) {
             return Ok(branch);
         }
-        let branch = self.row(stored, &RowId::branch(trie, path), Branch::from_row)?.map(Arc::new);
+        let branch = self
+            .row(stored, &RowId::branch(trie, path), Branch::from_row)?
+            .map(Arc::new);
         stored.keep(shard, |held| held.put_branch(*trie, *path, branch.clone()));
         Ok(branch)
     }
@@ -157,14 +190,18 @@ impl Source for Reader<'_> {
         let key = match trie {
             Trie::Accounts => {
                 let rows = self.scan(Table::Account, from.as_slice(), to.as_slice(), 1)?;
-                let Some((key, row)) = rows.first() else { return Ok(None) };
+                let Some((key, row)) = rows.first() else {
+                    return Ok(None);
+                };
                 Account::from_row(row)?.encode_leaf(&mut leaf);
                 hash_in(key)?
             }
             Trie::Storage(account) => {
                 let of = |slot: B256| [account.as_slice(), slot.as_slice()].concat();
                 let rows = self.scan(Table::Slot, &of(from), &of(to), 1)?;
-                let Some((key, row)) = rows.first() else { return Ok(None) };
+                let Some((key, row)) = rows.first() else {
+                    return Ok(None);
+                };
                 encode_slot_leaf(slot_from_row(row)?, &mut leaf);
                 hash_in(key.get(32..).unwrap_or_default())?
             }
@@ -175,12 +212,22 @@ impl Source for Reader<'_> {
 
 /// The hash that is the rest of a key.
 pub(crate) fn hash_in(bytes: &[u8]) -> Result<B256, StateError> {
-    B256::try_from(bytes).map_err(|_| StateError::Damaged { what: "a row's key has a wrong length" })
+    B256::try_from(bytes).map_err(|_| StateError::Damaged {
+        what: "a row's key has a wrong length",
+    })
 }
 
 impl Stored {
-    fn cached<T>(&self, shard: usize, ask: impl FnOnce(&mut crate::cache::Held) -> Option<T>) -> Option<T> {
-        if self.number == self.head { self.cache.with(shard, self.head, ask) } else { None }
+    fn cached<T>(
+        &self,
+        shard: usize,
+        ask: impl FnOnce(&mut crate::cache::Held) -> Option<T>,
+    ) -> Option<T> {
+        if self.number == self.head {
+            self.cache.with(shard, self.head, ask)
+        } else {
+            None
+        }
     }
 
     fn keep(&self, shard: usize, put: impl FnOnce(&mut crate::cache::Held)) {

@@ -47,12 +47,13 @@ impl RowId {
     }
 
     pub(crate) fn branch(trie: &Trie, path: &Path) -> Self {
-        let (length, packed) = path.to_row();
+        let (length, packed) = path.as_row();
         match trie {
             Trie::Accounts => Self::of(Table::AccountBranch, &[&[length], packed]),
-            Trie::Storage(account) => {
-                Self::of(Table::StorageBranch, &[account.as_slice(), &[length], packed])
-            }
+            Trie::Storage(account) => Self::of(
+                Table::StorageBranch,
+                &[account.as_slice(), &[length], packed],
+            ),
         }
     }
 
@@ -75,10 +76,6 @@ impl RowId {
             id.extend_from_slice(part);
         }
         Self(id)
-    }
-
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.0
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -105,17 +102,11 @@ impl Keys {
 
     /// The key of what row `id` was before block `number`.
     pub(crate) fn overwritten(self, id: &[u8], number: u64) -> Vec<u8> {
-        let mut key = self.overwritten_prefix(id);
-        key.extend_from_slice(&number.to_be_bytes());
-        key
-    }
-
-    /// What all keys of overwritten rows that start with `id` start with.
-    pub(crate) fn overwritten_prefix(self, id: &[u8]) -> Vec<u8> {
         let mut key = Vec::with_capacity(8 + 1 + LONGEST_ID + 8 + 1);
         key.extend_from_slice(&self.0);
         key.push(Table::Overwritten as u8);
         key.extend_from_slice(id);
+        key.extend_from_slice(&number.to_be_bytes());
         key
     }
 

@@ -50,7 +50,11 @@ impl State {
     /// The state of `chain`; `cache_bytes` bounds what is held in memory of its latest block.
     #[must_use]
     pub fn new(chain: ChainId, keep: History, cache_bytes: usize) -> Self {
-        Self { keys: Keys::of(chain), keep, cache: Arc::new(Cache::new(cache_bytes)) }
+        Self {
+            keys: Keys::of(chain),
+            keep,
+            cache: Arc::new(Cache::new(cache_bytes)),
+        }
     }
 
     /// The state after block `number`. `head` is the latest block committed in `snapshot`.
@@ -58,11 +62,22 @@ impl State {
     /// # Errors
     ///
     /// [`ViewError`] when the block is not there, or not any more.
-    pub fn view(&self, snapshot: Arc<dyn Snapshot>, head: u64, number: u64) -> Result<View, ViewError> {
+    pub fn view(
+        &self,
+        snapshot: Arc<dyn Snapshot>,
+        head: u64,
+        number: u64,
+    ) -> Result<View, ViewError> {
         if number > head {
             return Err(ViewError::NotYet { number, head });
         }
-        let stored = Stored { snapshot, keys: self.keys, number, head, cache: Arc::clone(&self.cache) };
+        let stored = Stored {
+            snapshot,
+            keys: self.keys,
+            number,
+            head,
+            cache: Arc::clone(&self.cache),
+        };
         if number == head {
             self.cache.begin(head);
         } else {
@@ -81,12 +96,21 @@ impl State {
     ///
     /// [`StateError::NotNext`] when `parent` is not the latest block before `number`; else when the tables cannot be
     /// read.
-    pub fn prepare(&self, parent: &View, number: u64, changes: &Changes) -> Result<Prepared, StateError> {
+    pub fn prepare(
+        &self,
+        parent: &View,
+        number: u64,
+        changes: &Changes,
+    ) -> Result<Prepared, StateError> {
         let mut forgotten = Forgotten::default();
         if let Some(stored) = parent.stored() {
             if stored.number != stored.head || stored.number.checked_add(1) != Some(number) {
                 let (parent, head) = (stored.number, stored.head);
-                return Err(StateError::NotNext { number, parent, head });
+                return Err(StateError::NotNext {
+                    number,
+                    parent,
+                    head,
+                });
             }
             self.cache.catch_up(stored.head);
             forgotten = self.keep.forget(&parent.reader(), self.keys, number)?;
@@ -101,7 +125,11 @@ impl State {
             root,
             rows_read: reader.reads(),
             overwrites,
-            codes: changes.codes.iter().map(|(hash, code)| (*hash, code.clone())).collect(),
+            codes: changes
+                .codes
+                .iter()
+                .map(|(hash, code)| (*hash, code.clone()))
+                .collect(),
             forgotten,
         })
     }
@@ -114,12 +142,18 @@ impl State {
             batch.writes.push((keys.current(id.as_bytes()), new));
             if prepared.parent.is_some() {
                 let key = keys.overwritten(id.as_bytes(), prepared.number);
-                batch.writes.push((key, Some(Before::encode(old.as_deref()))));
+                batch
+                    .writes
+                    .push((key, Some(Before::encode(old.as_deref()))));
                 touched.push(id);
             }
         };
         for (hashed, old, new) in &prepared.overwrites.accounts {
-            overwrite(RowId::account(hashed), old.map(Account::to_row), new.map(Account::to_row));
+            overwrite(
+                RowId::account(hashed),
+                old.map(Account::to_row),
+                new.map(Account::to_row),
+            );
         }
         for (account, slot, old, new) in &prepared.overwrites.slots {
             let row = |value: &U256| (!value.is_zero()).then(|| slot_row(*value));
@@ -140,19 +174,28 @@ impl State {
             batch.delete(key.clone());
         }
         if let Some(oldest) = prepared.forgotten.oldest {
-            batch.put(keys.current(RowId::oldest().as_bytes()), oldest.to_be_bytes().to_vec());
+            batch.put(
+                keys.current(RowId::oldest().as_bytes()),
+                oldest.to_be_bytes().to_vec(),
+            );
         }
     }
 
     /// Call after the commit: what is held in memory becomes that of this block.
     pub fn adopt(&self, prepared: Prepared) {
         let mut cache = self.cache.advance(prepared.parent, prepared.number);
-        let Overwrites { accounts, slots, branches } = prepared.overwrites;
+        let Overwrites {
+            accounts,
+            slots,
+            branches,
+        } = prepared.overwrites;
         for (hashed, _, account) in accounts {
             cache.shard(shard_of(&hashed)).put_account(hashed, account);
         }
         for (account, slot, _, value) in slots {
-            cache.shard(shard_of(&account)).put_slot((account, slot), value);
+            cache
+                .shard(shard_of(&account))
+                .put_slot((account, slot), value);
         }
         for (trie, change) in branches {
             let shard = shard_of_branch(&trie, &change.path);

@@ -2,5 +2,4 @@
 
 mod chain;
 mod history;
-mod memory;
 mod reads;

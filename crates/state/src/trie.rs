@@ -23,6 +23,7 @@ use std::sync::Arc;
 use alloy_primitives::B256;
 
 pub(crate) use branch::Branch;
+pub(crate) use parallel::{PAYS, both};
 pub(crate) use path::Path;
 pub(crate) use proof::{prove, root_of};
 pub(crate) use update::{Start, update};
@@ -95,6 +96,8 @@ struct Work<'a> {
     leaves: u16,
     /// The references of the children that are not in `children`.
     old: Option<Arc<Branch>>,
+    /// Whether `old` lies where this is.
+    home: bool,
     /// New children, ascending by nibble.
     children: Vec<(u8, Node<'a>)>,
 }

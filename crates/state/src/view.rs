@@ -51,7 +51,9 @@ impl View {
     }
 
     pub(crate) fn of(stored: Stored) -> Self {
-        Self { stored: Some(Arc::new(stored)) }
+        Self {
+            stored: Some(Arc::new(stored)),
+        }
     }
 
     pub(crate) fn stored(&self) -> Option<&Stored> {
@@ -112,14 +114,27 @@ impl View {
         let storage_root = account.map_or(EMPTY_ROOT, |account| account.storage_root);
         let storage = slots.iter().map(|slot| {
             if storage_root == EMPTY_ROOT {
-                return Ok(StorageProof { slot: *slot, value: U256::ZERO, proof: Vec::new() });
+                return Ok(StorageProof {
+                    slot: *slot,
+                    value: U256::ZERO,
+                    proof: Vec::new(),
+                });
             }
             let key = keccak256(slot);
             let value = reader.slot(&hashed, &key)?;
-            Ok(StorageProof { slot: *slot, value, proof: prove(&reader, &Trie::Storage(hashed), &key)? })
+            Ok(StorageProof {
+                slot: *slot,
+                value,
+                proof: prove(&reader, &Trie::Storage(hashed), &key)?,
+            })
         });
         let storage = storage.collect::<Result<_, StateError>>()?;
-        Ok(AccountProof { account, account_proof, storage_root, storage })
+        Ok(AccountProof {
+            account,
+            account_proof,
+            storage_root,
+            storage,
+        })
     }
 
     /// The state root, from the row of the root branch.
@@ -140,22 +155,30 @@ impl View {
     pub fn recomputed_root(&self) -> Result<B256, StateError> {
         let mut root = Recomputed::default();
         let mut leaf = Vec::new();
-        each_page(|from| self.accounts_from(from, PAGE), |hashed, account: Account| {
-            let mut storage = Recomputed::default();
-            each_page(|from| self.storage_from(hashed, from, PAGE), |slot, value: U256| {
+        each_page(
+            |from| self.accounts_from(from, PAGE),
+            |hashed, account: Account| {
+                let mut storage = Recomputed::default();
+                each_page(
+                    |from| self.storage_from(hashed, from, PAGE),
+                    |slot, value: U256| {
+                        leaf.clear();
+                        crate::account::encode_slot_leaf(value, &mut leaf);
+                        storage.add(slot, &leaf);
+                        Ok(())
+                    },
+                )?;
+                if storage.root() != account.storage_root {
+                    return Err(StateError::Damaged {
+                        what: "a storage root is not that of the account's slots",
+                    });
+                }
                 leaf.clear();
-                crate::account::encode_slot_leaf(value, &mut leaf);
-                storage.add(slot, &leaf);
+                account.encode_leaf(&mut leaf);
+                root.add(hashed, &leaf);
                 Ok(())
-            })?;
-            if storage.root() != account.storage_root {
-                return Err(StateError::Damaged { what: "a storage root is not that of the account's slots" });
-            }
-            leaf.clear();
-            account.encode_leaf(&mut leaf);
-            root.add(hashed, &leaf);
-            Ok(())
-        })?;
+            },
+        )?;
         Ok(root.root())
     }
 
@@ -164,9 +187,17 @@ impl View {
     /// # Errors
     ///
     /// [`StateError`] when the tables cannot be read.
-    pub fn accounts_from(&self, hashed: B256, limit: usize) -> Result<Vec<(B256, Account)>, StateError> {
-        let rows = self.reader().scan(Table::Account, hashed.as_slice(), &[0xff; 32], limit)?;
-        rows.into_iter().map(|(key, row)| Ok((hash_in(&key)?, Account::from_row(&row)?))).collect()
+    pub fn accounts_from(
+        &self,
+        hashed: B256,
+        limit: usize,
+    ) -> Result<Vec<(B256, Account)>, StateError> {
+        let rows = self
+            .reader()
+            .scan(Table::Account, hashed.as_slice(), &[0xff; 32], limit)?;
+        rows.into_iter()
+            .map(|(key, row)| Ok((hash_in(&key)?, Account::from_row(&row)?)))
+            .collect()
     }
 
     /// Up to `limit` slots of the account with hashed address `account`, from the hashed slot `slot` on, ascending.
@@ -174,12 +205,22 @@ impl View {
     /// # Errors
     ///
     /// [`StateError`] when the tables cannot be read.
-    pub fn storage_from(&self, account: B256, slot: B256, limit: usize) -> Result<Vec<(B256, U256)>, StateError> {
+    pub fn storage_from(
+        &self,
+        account: B256,
+        slot: B256,
+        limit: usize,
+    ) -> Result<Vec<(B256, U256)>, StateError> {
         let key = |slot: &[u8]| [account.as_slice(), slot].concat();
         let (from, to) = (key(slot.as_slice()), key(&[0xff; 32]));
         let rows = self.reader().scan(Table::Slot, &from, &to, limit)?;
         rows.into_iter()
-            .map(|(key, row)| Ok((hash_in(key.get(32..).unwrap_or_default())?, slot_from_row(&row)?)))
+            .map(|(key, row)| {
+                Ok((
+                    hash_in(key.get(32..).unwrap_or_default())?,
+                    slot_from_row(&row)?,
+                ))
+            })
             .collect()
     }
 }
@@ -197,7 +238,10 @@ fn each_page<T>(
     while let Some(start) = from {
         let entries = page(start)?;
         let full = entries.len() == PAGE;
-        from = entries.last().filter(|_| full).and_then(|(last, _)| after(*last));
+        from = entries
+            .last()
+            .filter(|_| full)
+            .and_then(|(last, _)| after(*last));
         for (key, entry) in entries {
             each(key, entry)?;
         }
@@ -207,7 +251,9 @@ fn each_page<T>(
 
 /// The next key, unless it is the highest.
 fn after(key: B256) -> Option<B256> {
-    U256::from_be_bytes(key.0).checked_add(U256::ONE).map(B256::from)
+    U256::from_be_bytes(key.0)
+        .checked_add(U256::ONE)
+        .map(B256::from)
 }
 
 /// A root from sorted leaves alone.

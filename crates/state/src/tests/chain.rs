@@ -1,18 +1,20 @@
 //! A chain of random blocks, beside a plain model of what its state must be.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_trie::HashBuilder;
-use alloy_trie::proof::verify_proof;
 use alloy_trie::Nibbles;
+use alloy_trie::proof::verify_proof;
+use store::simulated::{Disk, SimulatedTables};
 use store::tables::{Batch, Tables};
 use types::ChainId;
 
-use super::memory::Memory;
 use crate::account::encode_slot_leaf;
-use crate::{Account, AccountChange, AccountProof, Changes, EMPTY_ROOT, History, Info, State, View};
+use crate::{
+    Account, AccountChange, AccountProof, Changes, EMPTY_ROOT, History, Info, State, View,
+};
 
 /// Numbers from a seed (splitmix64).
 #[derive(Debug)]
@@ -38,7 +40,7 @@ pub(super) type Model = BTreeMap<Address, (Info, BTreeMap<U256, U256>)>;
 /// A committed chain: its tables, its state, and how far it is.
 #[derive(Debug)]
 pub(super) struct Chain {
-    pub(super) tables: Arc<Memory>,
+    pub(super) tables: SimulatedTables,
     pub(super) state: State,
     pub(super) head: Option<u64>,
     pub(super) model: Model,
@@ -57,8 +59,14 @@ pub(super) fn address(n: u64) -> Address {
 
 impl Chain {
     pub(super) fn new(keep: History) -> Self {
-        let (tables, model) = (Arc::default(), Model::new());
-        Self { tables, state: state(keep), head: None, model, keep }
+        let (tables, model) = (Disk::new(1).open_tables(), Model::new());
+        Self {
+            tables,
+            state: state(keep),
+            head: None,
+            model,
+            keep,
+        }
     }
 
     /// Forgets all that is not in rows.
@@ -75,7 +83,18 @@ impl Chain {
     }
 
     pub(super) fn view(&self, number: u64) -> View {
-        self.state.view(self.tables.snapshot(), self.head.unwrap(), number).unwrap()
+        self.state
+            .view(self.tables.snapshot(), self.head.unwrap(), number)
+            .unwrap()
+    }
+
+    /// All rows whose table byte is in the range.
+    pub(super) fn rows(&self, tables: RangeInclusive<u8>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let snapshot = self.tables.snapshot();
+        let rows = snapshot.range(&[0], &[0xff; 9]).map(|row| row.unwrap());
+        rows.filter(|(key, _)| tables.contains(&key[8]))
+            .map(|(k, v)| (k.to_vec(), v.to_vec()))
+            .collect()
     }
 
     /// Applies a block to chain and model; gives the rows that were read.
@@ -99,10 +118,17 @@ impl Chain {
     pub(super) fn of_model(model: &Model) -> Self {
         let mut chain = Self::new(History::All);
         let accounts = model.iter().map(|(address, (info, storage))| {
-            let change = AccountChange { info: Some(*info), wiped: false, storage: storage.clone() };
+            let change = AccountChange {
+                info: Some(*info),
+                wiped: false,
+                storage: storage.clone(),
+            };
             (*address, change)
         });
-        chain.block(&Changes { accounts: accounts.collect(), ..Changes::default() });
+        chain.block(&Changes {
+            accounts: accounts.collect(),
+            ..Changes::default()
+        });
         chain
     }
 }
@@ -118,7 +144,11 @@ fn apply(model: &mut Model, address: Address, change: &AccountChange) {
         storage.clear();
     }
     for (slot, value) in &change.storage {
-        if value.is_zero() { storage.remove(slot) } else { storage.insert(*slot, *value) };
+        if value.is_zero() {
+            storage.remove(slot)
+        } else {
+            storage.insert(*slot, *value)
+        };
     }
 }
 
@@ -133,7 +163,10 @@ fn trie_root(mut leaves: Vec<(B256, Vec<u8>)>) -> B256 {
 
 pub(super) fn storage_root(storage: &BTreeMap<U256, U256>) -> B256 {
     let leaf = |(slot, value): (&U256, &U256)| {
-        (keccak256(slot.to_be_bytes::<32>()), alloy_trie_number(*value))
+        (
+            keccak256(slot.to_be_bytes::<32>()),
+            alloy_trie_number(*value),
+        )
     };
     trie_root(storage.iter().map(leaf).collect())
 }
@@ -148,26 +181,64 @@ fn alloy_trie_number(value: U256) -> Vec<u8> {
 }
 
 pub(super) fn account(model: &Model, address: Address) -> Option<Account> {
-    let (Info { nonce, balance, code_hash }, storage) = model.get(&address)?;
+    let (
+        Info {
+            nonce,
+            balance,
+            code_hash,
+        },
+        storage,
+    ) = model.get(&address)?;
     let (nonce, balance, code_hash) = (*nonce, *balance, *code_hash);
-    Some(Account { nonce, balance, code_hash, storage_root: storage_root(storage) })
+    Some(Account {
+        nonce,
+        balance,
+        code_hash,
+        storage_root: storage_root(storage),
+    })
 }
 
 fn account_leaf(account: Account) -> Vec<u8> {
-    let Account { nonce, balance, storage_root, code_hash } = account;
-    alloy_rlp::encode(alloy_trie::TrieAccount::new(nonce, balance, storage_root, code_hash))
+    let Account {
+        nonce,
+        balance,
+        storage_root,
+        code_hash,
+    } = account;
+    alloy_rlp::encode(alloy_trie::TrieAccount::new(
+        nonce,
+        balance,
+        storage_root,
+        code_hash,
+    ))
 }
 
 pub(super) fn root(model: &Model) -> B256 {
-    let leaf = |address: &Address| (keccak256(address), account_leaf(account(model, *address).unwrap()));
+    let leaf = |address: &Address| {
+        (
+            keccak256(address),
+            account_leaf(account(model, *address).unwrap()),
+        )
+    };
     trie_root(model.keys().map(leaf).collect())
 }
 
 /// Checks a proof as a light client would.
 pub(super) fn verify(root: B256, address: Address, proof: &AccountProof) {
     let leaf = proof.account.map(account_leaf);
-    verify_proof(root, Nibbles::unpack(keccak256(address)), leaf, &proof.account_proof).unwrap();
-    assert_eq!(proof.storage_root, proof.account.map_or(EMPTY_ROOT, |account| account.storage_root));
+    verify_proof(
+        root,
+        Nibbles::unpack(keccak256(address)),
+        leaf,
+        &proof.account_proof,
+    )
+    .unwrap();
+    assert_eq!(
+        proof.storage_root,
+        proof
+            .account
+            .map_or(EMPTY_ROOT, |account| account.storage_root)
+    );
     for slot in &proof.storage {
         let leaf = (!slot.value.is_zero()).then(|| alloy_trie_number(slot.value));
         let key = Nibbles::unpack(keccak256(slot.slot));
@@ -182,7 +253,10 @@ pub(super) const SLOTS: u64 = 24;
 pub(super) fn random_changes(random: &mut Random) -> Changes {
     let mut changes = Changes::default();
     for _ in 0..random.below(6) {
-        let change = changes.accounts.entry(address(random.below(ACCOUNTS))).or_default();
+        let change = changes
+            .accounts
+            .entry(address(random.below(ACCOUNTS)))
+            .or_default();
         *change = random_change(random);
     }
     changes
@@ -191,18 +265,37 @@ pub(super) fn random_changes(random: &mut Random) -> Changes {
 fn random_change(random: &mut Random) -> AccountChange {
     let kind = random.below(12);
     if kind == 0 {
-        return AccountChange { wiped: random.below(2) == 0, ..AccountChange::default() };
+        return AccountChange {
+            wiped: random.below(2) == 0,
+            ..AccountChange::default()
+        };
     }
     let info = Info {
         nonce: random.next() >> random.below(64),
-        balance: U256::from(random.next()) << random.below(150) as usize,
-        code_hash: if random.below(3) == 0 { B256::repeat_byte(7) } else { Info::default().code_hash },
+        balance: U256::from(random.next()) << usize::try_from(random.below(150)).unwrap(),
+        code_hash: if random.below(3) == 0 {
+            B256::repeat_byte(7)
+        } else {
+            Info::default().code_hash
+        },
     };
     let mut storage = BTreeMap::new();
-    let slots = if kind < 5 { 0 } else { random.below(if kind == 5 { SLOTS } else { 5 }) };
+    let slots = if kind < 5 {
+        0
+    } else {
+        random.below(if kind == 5 { SLOTS } else { 5 })
+    };
     for _ in 0..slots {
-        let value = if random.below(3) == 0 { 0 } else { random.next() >> random.below(64) };
+        let value = if random.below(3) == 0 {
+            0
+        } else {
+            random.next() >> random.below(64)
+        };
         storage.insert(U256::from(random.below(SLOTS)), U256::from(value));
     }
-    AccountChange { info: Some(info), wiped: random.below(8) == 0, storage }
+    AccountChange {
+        info: Some(info),
+        wiped: random.below(8) == 0,
+        storage,
+    }
 }

@@ -3,7 +3,9 @@
 use alloy_primitives::{Address, B256, U256, keccak256};
 use store::tables::Tables;
 
-use super::chain::{ACCOUNTS, Chain, Model, Random, SLOTS, account, address, random_changes, root, verify};
+use super::chain::{
+    ACCOUNTS, Chain, Model, Random, SLOTS, account, address, random_changes, root, verify,
+};
 use crate::{AccountProof, History, View, ViewError};
 
 /// What a block answers to questions drawn from its number.
@@ -19,11 +21,13 @@ fn ask(view: &View) -> Answers {
     let mut random = Random(view.number());
     let mut proofs = Vec::new();
     for _ in 0..4 {
-        let slots: Vec<B256> = (0..3).map(|_| U256::from(random.below(SLOTS + 2)).into()).collect();
+        let slots: Vec<B256> = (0..3)
+            .map(|_| U256::from(random.below(SLOTS + 2)).into())
+            .collect();
         let address = address(random.below(ACCOUNTS + 2));
         proofs.push((address, view.proof(address, &slots).unwrap()));
     }
-    let from = B256::repeat_byte(random.next() as u8);
+    let from = B256::repeat_byte(random.next().to_be_bytes()[0]);
     let account = keccak256(address(random.below(ACCOUNTS)));
     Answers {
         root: view.root().unwrap(),
@@ -39,12 +43,20 @@ fn check(view: &View, model: &Model) {
         let address = address(n);
         assert_eq!(view.account(address).unwrap(), account(model, address));
         for slot in (0..SLOTS).map(U256::from) {
-            let value = model.get(&address).and_then(|(_, storage)| storage.get(&slot));
-            assert_eq!(view.storage(address, slot).unwrap(), value.copied().unwrap_or_default());
+            let value = model
+                .get(&address)
+                .and_then(|(_, storage)| storage.get(&slot));
+            assert_eq!(
+                view.storage(address, slot).unwrap(),
+                value.copied().unwrap_or_default()
+            );
         }
     }
     assert_eq!(view.recomputed_root().unwrap(), root(model));
-    assert_eq!(view.accounts_from(B256::ZERO, usize::MAX).unwrap().len(), model.len());
+    assert_eq!(
+        view.accounts_from(B256::ZERO, usize::MAX).unwrap().len(),
+        model.len()
+    );
 }
 
 #[test]
@@ -72,8 +84,8 @@ fn each_of_a_thousand_blocks_answers_as_when_it_was_the_latest() {
             check(&view, model);
         }
     }
-    let rows = chain.tables.rows(0x10..=0x13);
-    assert_eq!(rows, Chain::of_model(&chain.model).tables.rows(0x10..=0x13));
+    let rows = chain.rows(0x10..=0x13);
+    assert_eq!(rows, Chain::of_model(&chain.model).rows(0x10..=0x13));
 }
 
 #[test]
@@ -103,10 +115,13 @@ fn only_so_many_blocks_are_kept_and_nothing_of_older_ones() {
         let oldest = number.saturating_sub(10);
         for kept in oldest..=number {
             let view = chain.view(kept);
-            assert_eq!(view.root().unwrap(), root(&models[kept as usize]));
+            assert_eq!(view.root().unwrap(), root(&models[usize::try_from(kept).unwrap()]));
         }
         if let Some(gone) = oldest.checked_sub(1) {
-            let refused = chain.state.view(chain.tables.snapshot(), number, gone).unwrap_err();
+            let refused = chain
+                .state
+                .view(chain.tables.snapshot(), number, gone)
+                .unwrap_err();
             assert!(
                 matches!(refused, ViewError::NotKept { number, oldest: kept } if number == gone && kept == oldest)
             );
@@ -114,13 +129,21 @@ fn only_so_many_blocks_are_kept_and_nothing_of_older_ones() {
     }
     check(&chain.view(49), &models[49]);
     let oldest_overwritten = chain
-        .tables
         .rows(0x15..=0x15)
         .into_keys()
         .map(|key| u64::from_be_bytes(*key.last_chunk().unwrap()))
         .min();
     assert_eq!(oldest_overwritten, Some(50));
-    assert!(chain.tables.rows(0x16..=0x16).len() <= 10);
-    let future = chain.state.view(chain.tables.snapshot(), 59, 60).unwrap_err();
-    assert!(matches!(future, ViewError::NotYet { number: 60, head: 59 }));
+    assert!(chain.rows(0x16..=0x16).len() <= 10);
+    let future = chain
+        .state
+        .view(chain.tables.snapshot(), 59, 60)
+        .unwrap_err();
+    assert!(matches!(
+        future,
+        ViewError::NotYet {
+            number: 60,
+            head: 59
+        }
+    ));
 }

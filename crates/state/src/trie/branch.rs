@@ -2,6 +2,7 @@
 
 use super::Reference;
 use crate::StateError;
+use crate::account::byte;
 
 /// A branch with the extension before it, and its children's references.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,20 +28,31 @@ impl Branch {
     /// The reference of a child that is there.
     pub(super) fn reference(&self, nibble: u8) -> Reference {
         let bytes = self.references[position(self.mask, nibble)];
-        Reference { bytes, inline: self.inline & 1 << nibble != 0 }
+        Reference {
+            bytes,
+            inline: self.inline & 1 << nibble != 0,
+        }
     }
 
     /// Children that are there, with their references.
     pub(super) fn children(&self) -> impl Iterator<Item = (u8, Reference)> + '_ {
-        nibbles(self.mask).zip(&self.references).map(|(nibble, bytes)| {
-            (nibble, Reference { bytes: *bytes, inline: self.inline & 1 << nibble != 0 })
-        })
+        nibbles(self.mask)
+            .zip(&self.references)
+            .map(|(nibble, bytes)| {
+                (
+                    nibble,
+                    Reference {
+                        bytes: *bytes,
+                        inline: self.inline & 1 << nibble != 0,
+                    },
+                )
+            })
     }
 
     /// The row: extension (length, nibbles), three masks, references without what is zero after an inline node.
     pub(crate) fn to_row(&self) -> Vec<u8> {
         let mut row = Vec::with_capacity(7 + self.extension.len() + 32 * self.references.len());
-        row.push(self.extension.len() as u8);
+        row.push(byte(self.extension.len()));
         row.extend_from_slice(&self.extension);
         for mask in [self.mask, self.leaves, self.inline] {
             row.extend_from_slice(&mask.to_be_bytes());
@@ -53,7 +65,9 @@ impl Branch {
 
     /// Reads what [`Branch::to_row`] wrote.
     pub(crate) fn from_row(row: &[u8]) -> Result<Self, StateError> {
-        Self::read(row).ok_or(StateError::Damaged { what: "a branch's row has a form that nothing writes" })
+        Self::read(row).ok_or(StateError::Damaged {
+            what: "a branch's row has a form that nothing writes",
+        })
     }
 
     fn read(row: &[u8]) -> Option<Self> {
@@ -70,7 +84,11 @@ impl Branch {
         }
         let mut references = Vec::with_capacity(mask.count_ones() as usize);
         for nibble in nibbles(mask) {
-            let length = if inline & 1 << nibble == 0 { 32 } else { inline_length(*rest.first()?)? };
+            let length = if inline & 1 << nibble == 0 {
+                32
+            } else {
+                inline_length(*rest.first()?)?
+            };
             let (bytes, after) = rest.split_at_checked(length)?;
             let mut reference = [0; 32];
             reference[..length].copy_from_slice(bytes);
@@ -90,7 +108,11 @@ impl Branch {
 impl Reference {
     /// The hash, or the inline node without what is zero after it.
     pub(super) fn as_bytes(&self) -> &[u8] {
-        let length = if self.inline { inline_length(self.bytes[0]).unwrap_or(32) } else { 32 };
+        let length = if self.inline {
+            inline_length(self.bytes[0]).unwrap_or(32)
+        } else {
+            32
+        };
         &self.bytes[..length]
     }
 }

@@ -4,7 +4,7 @@ use alloy_primitives::{B256, keccak256};
 
 use super::path::nibble;
 use super::{Branch, Reference};
-use crate::account::encode_bytes;
+use crate::account::{byte, encode_bytes};
 
 impl Reference {
     /// The reference to the node with this RLP.
@@ -12,15 +12,25 @@ impl Reference {
         let mut bytes = [0; 32];
         if rlp.len() < 32 {
             bytes[..rlp.len()].copy_from_slice(rlp);
-            Self { bytes, inline: true }
+            Self {
+                bytes,
+                inline: true,
+            }
         } else {
-            Self { bytes: keccak256(rlp).0, inline: false }
+            Self {
+                bytes: keccak256(rlp).0,
+                inline: false,
+            }
         }
     }
 
     /// The hash of the node, which a root always is.
     pub(super) fn hash(&self) -> B256 {
-        if self.inline { keccak256(self.as_bytes()) } else { self.bytes.into() }
+        if self.inline {
+            keccak256(self.as_bytes())
+        } else {
+            self.bytes.into()
+        }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -39,7 +49,10 @@ pub(super) fn encode_branch(branch: &Branch, out: &mut Vec<u8>) {
         + if branch.inline == 0 {
             33 * count
         } else {
-            branch.children().map(|(_, child)| child.as_bytes().len() + usize::from(!child.inline)).sum()
+            branch
+                .children()
+                .map(|(_, child)| child.as_bytes().len() + usize::from(!child.inline))
+                .sum()
         };
     encode_list_head(payload, out);
     let mut children = branch.references.iter();
@@ -47,7 +60,11 @@ pub(super) fn encode_branch(branch: &Branch, out: &mut Vec<u8>) {
         if branch.mask & 1 << nibble == 0 {
             out.push(0x80);
         } else if let Some(bytes) = children.next() {
-            Reference { bytes: *bytes, inline: branch.inline & 1 << nibble != 0 }.encode(out);
+            Reference {
+                bytes: *bytes,
+                inline: branch.inline & 1 << nibble != 0,
+            }
+            .encode(out);
         }
     }
     out.push(0x80);
@@ -59,7 +76,10 @@ pub(super) fn encode_extension(nibbles: &[u8], child: &Reference, out: &mut Vec<
     let path = hex_prefix(nibbles.len(), 0, |at| nibbles[at]);
     let path = &path[..nibbles.len() / 2 + 1];
     let head = usize::from(path.len() > 1 || path[0] > 0x7f);
-    encode_list_head(head + path.len() + child.as_bytes().len() + usize::from(!child.inline), out);
+    encode_list_head(
+        head + path.len() + child.as_bytes().len() + usize::from(!child.inline),
+        out,
+    );
     encode_bytes(path, out);
     child.encode(out);
 }
@@ -80,8 +100,8 @@ pub(super) fn encode_leaf(key: &B256, depth: usize, value: &[u8], out: &mut Vec<
     encode_bytes(path, out);
     match value_head {
         0 => {}
-        1 => out.push(0x80 + value.len() as u8),
-        _ => out.extend([0xb8, value.len() as u8]),
+        1 => out.push(0x80 + byte(value.len())),
+        _ => out.extend([0xb8, byte(value.len())]),
     }
     out.extend_from_slice(value);
 }
@@ -90,7 +110,11 @@ pub(super) fn encode_leaf(key: &B256, depth: usize, value: &[u8], out: &mut Vec<
 fn hex_prefix(length: usize, flag: u8, nibble: impl Fn(usize) -> u8) -> [u8; 33] {
     let mut path = [0; 33];
     let odd = length % 2;
-    path[0] = if odd == 1 { flag | 0x10 | nibble(0) } else { flag };
+    path[0] = if odd == 1 {
+        flag | 0x10 | nibble(0)
+    } else {
+        flag
+    };
     for pair in 0..length / 2 {
         path[pair + 1] = nibble(odd + 2 * pair) << 4 | nibble(odd + 2 * pair + 1);
     }
@@ -100,11 +124,12 @@ fn hex_prefix(length: usize, flag: u8, nibble: impl Fn(usize) -> u8) -> [u8; 33]
 /// The head of a list of fewer than 65,536 bytes.
 fn encode_list_head(payload: usize, out: &mut Vec<u8>) {
     match payload {
-        0..=55 => out.push(0xc0 + payload as u8),
-        56..=255 => out.extend([0xf8, payload as u8]),
+        0..=55 => out.push(0xc0 + byte(payload)),
+        56..=255 => out.extend([0xf8, byte(payload)]),
         _ => {
+            let length = u16::try_from(payload).expect("no node has 65,536 bytes");
             out.push(0xf9);
-            out.extend_from_slice(&(payload as u16).to_be_bytes());
+            out.extend_from_slice(&length.to_be_bytes());
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use alloy_primitives::B256;
 
+use crate::account::byte;
+
 /// Nibbles from the root of a trie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Path {
@@ -12,7 +14,10 @@ pub(crate) struct Path {
 
 impl Path {
     /// The root's.
-    pub(crate) const ROOT: Self = Self { length: 0, packed: [0; 32] };
+    pub(crate) const ROOT: Self = Self {
+        length: 0,
+        packed: [0; 32],
+    };
 
     /// The first `length` nibbles of `key`, at most 64.
     pub(crate) fn prefix(key: &B256, length: usize) -> Self {
@@ -23,20 +28,29 @@ impl Path {
         if length % 2 == 1 {
             packed[whole] = key[whole] & 0xf0;
         }
-        Self { length: length as u8, packed }
+        Self {
+            length: byte(length),
+            packed,
+        }
     }
 
     /// The path one nibble further.
     pub(crate) fn child(mut self, nibble: u8) -> Self {
         let at = usize::from(self.length / 2);
-        self.packed[at] |= if self.length % 2 == 0 { nibble << 4 } else { nibble };
+        self.packed[at] |= if self.length.is_multiple_of(2) {
+            nibble << 4
+        } else {
+            nibble
+        };
         self.length += 1;
         self
     }
 
     /// The path some nibbles further.
     pub(crate) fn extended(self, nibbles: &[u8]) -> Self {
-        nibbles.iter().fold(self, |path, nibble| path.child(*nibble))
+        nibbles
+            .iter()
+            .fold(self, |path, nibble| path.child(*nibble))
     }
 
     pub(crate) fn length(&self) -> usize {
@@ -44,11 +58,14 @@ impl Path {
     }
 
     /// Length and packed nibbles. The length comes first, so that no path's row is a prefix of another's.
-    pub(crate) fn to_row(&self) -> (u8, &[u8]) {
-        (self.length, &self.packed[..usize::from(self.length).div_ceil(2)])
+    pub(crate) fn as_row(&self) -> (u8, &[u8]) {
+        (
+            self.length,
+            &self.packed[..usize::from(self.length).div_ceil(2)],
+        )
     }
 
-    /// Reads what [`Path::to_row`] gave, one after the other.
+    /// Reads what [`Path::as_row`] gave, one after the other.
     pub(crate) fn from_row(row: &[u8]) -> Option<Self> {
         let (&length, nibbles) = row.split_first()?;
         if length > 64 || nibbles.len() != usize::from(length).div_ceil(2) {
@@ -81,5 +98,5 @@ impl Path {
 /// Nibble `at` of a key.
 pub(super) fn nibble(key: &B256, at: usize) -> u8 {
     let byte = key[at / 2];
-    if at % 2 == 0 { byte >> 4 } else { byte & 0x0f }
+    if at.is_multiple_of(2) { byte >> 4 } else { byte & 0x0f }
 }

@@ -15,7 +15,11 @@ use crate::account::EMPTY_ROOT;
 /// # Errors
 ///
 /// [`StateError`] when a row cannot be read or is not there.
-pub(crate) fn prove(source: &dyn Source, trie: &Trie, key: &B256) -> Result<Vec<Bytes>, StateError> {
+pub(crate) fn prove(
+    source: &dyn Source,
+    trie: &Trie,
+    key: &B256,
+) -> Result<Vec<Bytes>, StateError> {
     let mut proof = Vec::new();
     let mut buffer = Vec::new();
     let mut add = |rlp: &[u8]| {
@@ -29,7 +33,9 @@ pub(crate) fn prove(source: &dyn Source, trie: &Trie, key: &B256) -> Result<Vec<
             if path == Path::ROOT {
                 break;
             }
-            return Err(StateError::Damaged { what: "a branch points to a branch that is not there" });
+            return Err(StateError::Damaged {
+                what: "a branch points to a branch that is not there",
+            });
         };
         encode_branch(&branch, &mut buffer);
         let depth = path.length();
@@ -38,7 +44,12 @@ pub(crate) fn prove(source: &dyn Source, trie: &Trie, key: &B256) -> Result<Vec<
             encode_extension(&branch.extension, &Reference::to(&buffer), &mut extension);
             add(&extension);
         }
-        if branch.extension.iter().enumerate().any(|(at, step)| nibble(key, depth + at) != *step) {
+        if branch
+            .extension
+            .iter()
+            .enumerate()
+            .any(|(at, step)| nibble(key, depth + at) != *step)
+        {
             return Ok(proof);
         }
         add(&buffer);
@@ -58,7 +69,11 @@ pub(crate) fn prove(source: &dyn Source, trie: &Trie, key: &B256) -> Result<Vec<
             add(&buffer);
         }
         None if path == Path::ROOT => {}
-        None => return Err(StateError::Damaged { what: "a branch points to a leaf that is not there" }),
+        None => {
+            return Err(StateError::Damaged {
+                what: "a branch points to a leaf that is not there",
+            });
+        }
     }
     Ok(proof)
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::branch::{Branch, nibbles};
 use super::encode::{encode_branch, encode_extension, encode_leaf};
-use super::{Node, Path, Reference, Work};
+use super::{BranchChange, Node, Path, Reference, Work};
 
 /// Collects the branches that it seals.
 #[derive(Debug, Default)]
 pub(super) struct Sealer {
-    /// Branches where they now are.
-    pub(super) sealed: Vec<(Path, Arc<Branch>)>,
+    /// Branches that are new or differ from what was there.
+    pub(super) sealed: Vec<BranchChange>,
     buffer: Vec<u8>,
 }
 
@@ -28,17 +28,27 @@ impl Sealer {
 
     fn seal_branch(&mut self, work: Work<'_>, path: Path) -> Reference {
         let at = path.extended(&work.extension);
-        let old = work.old;
-        let old = |nibble| old.as_ref().map(|branch| branch.reference(nibble));
         let children: Vec<(u8, Reference)> = work
             .children
             .into_iter()
             .map(|(nibble, child)| (nibble, self.seal(child, at.child(nibble))))
             .collect();
+        let old = work.old.as_deref();
         let branch = assemble(work.extension, work.mask, work.leaves, &children, old);
         let reference = branch_reference(&branch, &mut self.buffer);
-        self.sealed.push((path, Arc::new(branch)));
+        self.found(path, work.old.filter(|_| work.home), branch);
         reference
+    }
+
+    /// Notes the branch that is now at `path`, if it differs from what was there.
+    pub(super) fn found(&mut self, path: Path, old: Option<Arc<Branch>>, new: Branch) {
+        if old.as_deref() != Some(&new) {
+            self.sealed.push(BranchChange {
+                path,
+                old,
+                new: Some(Arc::new(new)),
+            });
+        }
     }
 }
 
@@ -48,18 +58,28 @@ pub(super) fn assemble(
     mask: u16,
     leaves: u16,
     children: &[(u8, Reference)],
-    old: impl Fn(u8) -> Option<Reference>,
+    old: Option<&Branch>,
 ) -> Branch {
     let mut references = Vec::with_capacity(mask.count_ones() as usize);
     let mut inline = 0;
     let mut children = children.iter().peekable();
     for nibble in nibbles(mask) {
-        let new = children.next_if(|(new, _)| *new == nibble).map(|(_, reference)| *reference);
-        let reference = new.or_else(|| old(nibble)).expect("a child is new or was there before");
+        let new = children
+            .next_if(|(new, _)| *new == nibble)
+            .map(|(_, reference)| *reference);
+        let reference = new
+            .or_else(|| old.map(|old| old.reference(nibble)))
+            .expect("a child is new or was there before");
         inline |= u16::from(reference.inline) << nibble;
         references.push(reference.bytes);
     }
-    Branch { extension: extension.into(), mask, leaves, inline, references: references.into() }
+    Branch {
+        extension: extension.into(),
+        mask,
+        leaves,
+        inline,
+        references: references.into(),
+    }
 }
 
 /// The reference to a branch, through its extension.

@@ -4,7 +4,7 @@
 //! it came from stay as they are, so that several candidates may grow from one trie.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alloy_primitives::B256;
@@ -13,8 +13,8 @@ use super::branch::{Branch, nibbles};
 use super::path::nibble;
 use super::seal::Sealer;
 use super::{BranchChange, Change, Leaf, Node, Path, Source, Trie, Updated, Work, parallel};
-use crate::account::EMPTY_ROOT;
 use crate::StateError;
+use crate::account::EMPTY_ROOT;
 
 /// What is known of a trie before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) enum Place<'a> {
     Branch(Box<Work<'a>>),
 }
 
-/// Applies `changes`, ascending by key and each key once, to a trie.
+/// Applies at least one change, ascending by key and each key once, to a trie.
 ///
 /// # Errors
 ///
@@ -43,33 +43,54 @@ pub(crate) fn update(
     start: Start,
     changes: &[Change<'_>],
 ) -> Result<Updated, StateError> {
-    debug_assert!(changes.is_sorted_by(|a, b| a.key < b.key), "changes ascend by key");
-    let mut descent = Descent { source, trie, touched: Vec::new() };
+    debug_assert!(
+        !changes.is_empty(),
+        "without changes, the root is what it was"
+    );
+    debug_assert!(
+        changes.is_sorted_by(|a, b| a.key < b.key),
+        "changes ascend by key"
+    );
+    let mut descent = Descent {
+        source,
+        trie,
+        gone: Vec::new(),
+    };
     let root = descent.root(start, changes)?;
-    if let Some(updated) = parallel::update(&mut descent, &root, changes)? {
+    if let Some(updated) = parallel::update(&descent, &root, changes)? {
         return Ok(updated);
     }
     let node = descent.apply(root, 0, changes)?;
     let mut sealer = Sealer::default();
     let root = node.map_or(EMPTY_ROOT, |node| sealer.seal(node, Path::ROOT).hash());
-    Ok(Updated { root, branches: changed(descent.touched, sealer.sealed) })
+    Ok(Updated {
+        root,
+        branches: changed(sealer.sealed, descent.gone),
+    })
 }
 
-/// The rows that differ. A branch may have left a place that another took.
+/// All rows that differ, from those that a branch is in and those that a branch has left. A place that one has left
+/// may have been taken by another.
 pub(super) fn changed(
-    touched: Vec<(Path, Arc<Branch>)>,
-    sealed: Vec<(Path, Arc<Branch>)>,
+    mut changes: Vec<BranchChange>,
+    gone: Vec<(Path, Arc<Branch>)>,
 ) -> Vec<BranchChange> {
-    let mut touched: HashMap<Path, Arc<Branch>> = touched.into_iter().collect();
-    let mut changes = Vec::with_capacity(sealed.len());
-    for (path, new) in sealed {
-        let old = touched.remove(&path);
-        if old.as_ref() != Some(&new) {
-            changes.push(BranchChange { path, old, new: Some(new) });
-        }
+    if gone.is_empty() {
+        return changes;
     }
-    let gone = touched.into_iter().map(|(path, old)| BranchChange { path, old: Some(old), new: None });
-    changes.extend(gone);
+    let mut gone: BTreeMap<Path, Arc<Branch>> = gone.into_iter().collect();
+    changes.retain_mut(|change| {
+        if let Some(old) = gone.remove(&change.path) {
+            change.old = Some(old);
+        }
+        change.old != change.new
+    });
+    let left = gone.into_iter().map(|(path, old)| BranchChange {
+        path,
+        old: Some(old),
+        new: None,
+    });
+    changes.extend(left);
     changes
 }
 
@@ -77,17 +98,16 @@ pub(super) fn changed(
 pub(super) struct Descent<'s> {
     pub(super) source: &'s dyn Source,
     pub(super) trie: &'s Trie,
-    /// Branches read to be changed, where they were.
-    pub(super) touched: Vec<(Path, Arc<Branch>)>,
+    /// Branches that are no longer where they were.
+    pub(super) gone: Vec<(Path, Arc<Branch>)>,
 }
 
 impl Descent<'_> {
-    fn root<'a>(&mut self, start: Start, changes: &[Change<'a>]) -> Result<Place<'a>, StateError> {
-        if start == Start::Empty || changes.is_empty() {
+    fn root<'a>(&self, start: Start, changes: &[Change<'a>]) -> Result<Place<'a>, StateError> {
+        if start == Start::Empty {
             return Ok(Place::Nothing);
         }
         if let Some(branch) = self.source.branch(self.trie, &Path::ROOT)? {
-            self.touched.push((Path::ROOT, Arc::clone(&branch)));
             return Ok(Place::Branch(Box::new(Work::over(branch))));
         }
         Ok(match self.lone_leaf(&Path::ROOT, changes)? {
@@ -116,7 +136,7 @@ impl Descent<'_> {
         depth: usize,
         changes: &[Change<'a>],
     ) -> Result<Option<Node<'a>>, StateError> {
-        let mut work = split(work, depth, changes);
+        let mut work = self.split(work, depth, changes);
         let below = work.below(depth, changes);
         let Some(first) = below.first() else {
             return Ok(Some(Node::Branch(work)));
@@ -130,9 +150,50 @@ impl Descent<'_> {
         self.settle(work, at, &first.key)
     }
 
+    /// Puts a branch into the extension of `work` where the first new key leaves it.
+    fn split<'a>(
+        &mut self,
+        mut work: Box<Work<'a>>,
+        depth: usize,
+        changes: &[Change<'a>],
+    ) -> Box<Work<'a>> {
+        let [first, ..] = changes else { return work };
+        if work.extension.is_empty() {
+            return work;
+        }
+        let leaving = changes
+            .iter()
+            .filter(|change| change.value.is_some())
+            .map(|change| shared(&work.extension, &change.key, depth))
+            .min()
+            .filter(|length| *length < work.extension.len());
+        let Some(length) = leaving else { return work };
+        self.leave(&mut work, Path::prefix(&first.key, depth));
+        let rest = work.extension.split_off(length + 1);
+        let mut extension = std::mem::replace(&mut work.extension, rest);
+        let nibble = extension.remove(length);
+        let children = vec![(nibble, Node::Branch(work))];
+        Box::new(Work {
+            extension,
+            mask: 1 << nibble,
+            leaves: 0,
+            old: None,
+            home: false,
+            children,
+        })
+    }
+
+    /// `work` is no longer at `path`.
+    fn leave(&mut self, work: &mut Work<'_>, path: Path) {
+        if let Some(old) = work.old.as_ref().filter(|_| work.home) {
+            self.gone.push((path, Arc::clone(old)));
+        }
+        work.home = false;
+    }
+
     /// What `work` holds at the nibble of `group`.
     pub(super) fn child<'a>(
-        &mut self,
+        &self,
         work: &mut Work<'a>,
         at: usize,
         group: &[Change<'a>],
@@ -152,7 +213,11 @@ impl Descent<'_> {
         if work.leaves & 1 << nibble != 0 {
             return Ok(match self.lone_leaf(&path, group)? {
                 Some(leaf) => Place::Leaf(leaf),
-                None => return Err(StateError::Damaged { what: "a branch points to a leaf that is not there" }),
+                None => {
+                    return Err(StateError::Damaged {
+                        what: "a branch points to a leaf that is not there",
+                    });
+                }
             });
         }
         self.load(path).map(Place::Branch)
@@ -160,20 +225,31 @@ impl Descent<'_> {
 
     /// The only leaf below `path`, if there is one. When a change says that its key is there, that is the leaf, and
     /// its value does not matter.
-    fn lone_leaf<'a>(&self, path: &Path, changes: &[Change<'_>]) -> Result<Option<Leaf<'a>>, StateError> {
+    fn lone_leaf<'a>(
+        &self,
+        path: &Path,
+        changes: &[Change<'_>],
+    ) -> Result<Option<Leaf<'a>>, StateError> {
         if let Some(change) = changes.iter().find(|change| change.existed) {
-            return Ok(Some(Leaf { key: change.key, value: Cow::Borrowed(&[]) }));
+            return Ok(Some(Leaf {
+                key: change.key,
+                value: Cow::Borrowed(&[]),
+            }));
         }
         let leaf = self.source.first_leaf(self.trie, path)?;
-        Ok(leaf.map(|(key, value)| Leaf { key, value: Cow::Owned(value) }))
+        Ok(leaf.map(|(key, value)| Leaf {
+            key,
+            value: Cow::Owned(value),
+        }))
     }
 
-    fn load<'a>(&mut self, path: Path) -> Result<Box<Work<'a>>, StateError> {
+    fn load<'a>(&self, path: Path) -> Result<Box<Work<'a>>, StateError> {
         let branch = self
             .source
             .branch(self.trie, &path)?
-            .ok_or(StateError::Damaged { what: "a branch points to a branch that is not there" })?;
-        self.touched.push((path, Arc::clone(&branch)));
+            .ok_or(StateError::Damaged {
+                what: "a branch points to a branch that is not there",
+            })?;
         Ok(Box::new(Work::over(branch)))
     }
 
@@ -184,11 +260,13 @@ impl Descent<'_> {
         at: usize,
         key: &B256,
     ) -> Result<Option<Node<'a>>, StateError> {
-        if work.mask == 0 {
-            return Ok(None);
-        }
-        let Some(nibble) = work.lone_child() else {
+        if work.mask.count_ones() > 1 {
             return Ok(Some(Node::Branch(work)));
+        }
+        let place = Path::prefix(key, at - work.extension.len());
+        self.leave(&mut work, place);
+        let Some(nibble) = nibbles(work.mask).next() else {
+            return Ok(None);
         };
         let child = match work.take(nibble) {
             Some(child) => child,
@@ -206,6 +284,7 @@ impl Descent<'_> {
         Ok(Some(match child {
             Node::Leaf(leaf) => Node::Leaf(leaf),
             Node::Branch(mut child) => {
+                self.leave(&mut child, Path::prefix(key, at).child(nibble));
                 let mut extension = work.extension;
                 extension.push(nibble);
                 extension.append(&mut child.extension);
@@ -217,33 +296,38 @@ impl Descent<'_> {
 }
 
 impl<'a> Work<'a> {
-    fn over(branch: Arc<Branch>) -> Self {
+    pub(super) fn over(branch: Arc<Branch>) -> Self {
         Self {
             extension: branch.extension.to_vec(),
             mask: branch.mask,
             leaves: branch.leaves,
             old: Some(branch),
+            home: true,
             children: Vec::new(),
         }
     }
 
     /// Those of `changes` that go through the extension; the others find nothing to remove.
     pub(super) fn below<'c>(&self, depth: usize, changes: &'c [Change<'a>]) -> &'c [Change<'a>] {
-        let through = |change: &Change<'_>| shared(&self.extension, &change.key, depth) == self.extension.len();
+        let through = |change: &Change<'_>| {
+            shared(&self.extension, &change.key, depth) == self.extension.len()
+        };
         let Some(first) = changes.iter().position(through) else {
             return &[];
         };
-        let count = changes[first..].iter().take_while(|change| through(change)).count();
+        let count = changes[first..]
+            .iter()
+            .take_while(|change| through(change))
+            .count();
         &changes[first..first + count]
-    }
-
-    fn lone_child(&self) -> Option<u8> {
-        if self.mask.is_power_of_two() { nibbles(self.mask).next() } else { None }
     }
 
     /// Takes a new child out, to be set again.
     fn take(&mut self, nibble: u8) -> Option<Node<'a>> {
-        let at = self.children.binary_search_by_key(&nibble, |(nibble, _)| *nibble).ok()?;
+        let at = self
+            .children
+            .binary_search_by_key(&nibble, |(nibble, _)| *nibble)
+            .ok()?;
         Some(self.children.remove(at).1)
     }
 
@@ -262,29 +346,13 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Puts a branch into the extension of `work` where the first new key leaves it.
-fn split<'a>(mut work: Box<Work<'a>>, depth: usize, changes: &[Change<'a>]) -> Box<Work<'a>> {
-    if work.extension.is_empty() {
-        return work;
-    }
-    let leaving = changes
-        .iter()
-        .filter(|change| change.value.is_some())
-        .map(|change| shared(&work.extension, &change.key, depth))
-        .min()
-        .filter(|length| *length < work.extension.len());
-    let Some(length) = leaving else { return work };
-    let rest = work.extension.split_off(length + 1);
-    let mut extension = std::mem::replace(&mut work.extension, rest);
-    let nibble = extension.remove(length);
-    let mask = 1 << nibble;
-    let children = vec![(nibble, Node::Branch(work))];
-    Box::new(Work { extension, mask, leaves: 0, old: None, children })
-}
-
 /// How many nibbles of `extension` the key follows from `depth` on.
 fn shared(extension: &[u8], key: &B256, depth: usize) -> usize {
-    extension.iter().enumerate().take_while(|(at, step)| nibble(key, depth + at) == **step).count()
+    extension
+        .iter()
+        .enumerate()
+        .take_while(|(at, step)| nibble(key, depth + at) == **step)
+        .count()
 }
 
 /// The leaves that `changes` leave, among them `old` unless a change replaces it.
@@ -293,11 +361,16 @@ fn leaves<'a>(old: Option<Leaf<'a>>, changes: &[Change<'a>]) -> Vec<Leaf<'a>> {
         .iter()
         .filter_map(|change| {
             let value = Cow::Borrowed(change.value?);
-            Some(Leaf { key: change.key, value })
+            Some(Leaf {
+                key: change.key,
+                value,
+            })
         })
         .collect();
     if let Some(old) = old
-        && changes.binary_search_by_key(&old.key, |change| change.key).is_err()
+        && changes
+            .binary_search_by_key(&old.key, |change| change.key)
+            .is_err()
     {
         let at = leaves.partition_point(|leaf| leaf.key < old.key);
         leaves.insert(at, old);
@@ -309,14 +382,24 @@ fn leaves<'a>(old: Option<Leaf<'a>>, changes: &[Change<'a>]) -> Vec<Leaf<'a>> {
 fn build<'a>(depth: usize, leaves: &mut [Leaf<'a>]) -> Option<Node<'a>> {
     let (first, last) = (leaves.first()?.key, leaves.last()?.key);
     if let [leaf] = leaves {
-        return Some(Node::Leaf(Leaf { key: leaf.key, value: std::mem::take(&mut leaf.value) }));
+        return Some(Node::Leaf(Leaf {
+            key: leaf.key,
+            value: std::mem::take(&mut leaf.value),
+        }));
     }
     let mut at = depth;
     while nibble(&first, at) == nibble(&last, at) {
         at += 1;
     }
     let extension = (depth..at).map(|at| nibble(&first, at)).collect();
-    let mut work = Work { extension, mask: 0, leaves: 0, old: None, children: Vec::new() };
+    let mut work = Work {
+        extension,
+        mask: 0,
+        leaves: 0,
+        old: None,
+        home: false,
+        children: Vec::new(),
+    };
     for group in leaves.chunk_by_mut(|a, b| nibble(&a.key, at) == nibble(&b.key, at)) {
         let nibble = nibble(&group[0].key, at);
         work.set(nibble, build(at + 1, group));
