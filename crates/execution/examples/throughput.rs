@@ -1,4 +1,4 @@
-//! How many transactions a second one thread executes over a state in memory: `cargo run --release --example throughput`.
+//! How many transactions a second one thread executes over a state in memory: `cargo run -p execution --example throughput`.
 //!
 //! Not counted: signatures, the state root, any disk. Prints, asserts nothing. The figure to compare with, revm's journal
 //! alone over its own in-memory database, is printed beside it, from the same run, round by round.
