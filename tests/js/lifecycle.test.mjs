@@ -150,6 +150,25 @@ test("a block interval is a minimum between blocks, and makes none of its own", 
   }
 });
 
+test("a data folder is checked, running and stopped", PROGRAM, async (context) => {
+  const data = folder(context);
+  const chain = await start(context, "--data", data);
+  const { blockHash: hash } = await send(chain);
+  const asked = await run(binary(), ["admin", "--data", data, "admin_verify"]);
+  assert.equal(asked.code, 0, asked.stderr);
+  assert.equal(JSON.parse(asked.stdout).hash, hash);
+  await chain.stop();
+  const { code, stdout, stderr } = await run(binary(), ["verify", "--data", data, "--json"]);
+  assert.equal(code, 0, stderr);
+  const { ok, height, hash: latest } = JSON.parse(stdout);
+  assert.deepEqual([ok, height, latest], [true, 1, hash]);
+
+  const gone = await run(binary(), ["admin", "--data", data, "admin_nodeInfo"]);
+  assert.notEqual(gone.code, 0);
+  assert.ok(gone.stderr.includes(data));
+  assert.equal(gone.stderr.trim().split("\n").length, 1);
+});
+
 test("the demonstration shows deployment, transfer and proof, and succeeds", PROGRAM, async () => {
   const { code, stdout, stderr } = await run(binary(), ["demo", "--exit"], { ms: 30_000 });
   assert.equal(code, 0, stderr);
