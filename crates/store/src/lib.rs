@@ -8,10 +8,12 @@
 //! Each seam has two implementers: the real one ([`SegmentLog`], [`LsmTables`]) and a simulated twin
 //! that can lose power ([`simulated`]); all pass one conformance suite.
 
+pub mod conformance;
 mod files;
 pub mod log;
 mod lsm;
 pub mod segments;
+pub mod simulated;
 pub mod tables;
 
 pub use log::{Entry, Log, LogError, LogFigures, Position};

@@ -10,6 +10,7 @@
 //! which sleep when nothing is to be done; `readers` says who may see what.
 
 mod engine;
+mod interrupt;
 mod marker;
 mod readers;
 mod snapshot;
@@ -20,6 +21,7 @@ mod workers;
 use crate::files::make_folder;
 use crate::tables::{Batch, Snapshot, Tables, TablesError, TablesFigures};
 use engine::{Committing, Engine};
+use interrupt::Interrupt;
 use lsm_tree::{AbstractTree as _, Cache, Config, KvSeparationOptions};
 use snapshot::LsmSnapshot;
 use std::path::Path;
@@ -95,10 +97,9 @@ impl LsmTables {
     ///
     /// [`TablesError::Io`], [`TablesError::Engine`] and [`TablesError::TooNew`].
     pub fn open(folder: &Path, options: LsmOptions) -> Result<Self, TablesError> {
-        let shared = Arc::new(Shared::new(
-            Arc::new(open_engine(folder, options)?),
-            options,
-        ));
+        let interrupt = Interrupt::default();
+        let engine = Arc::new(open_engine(folder, options, &interrupt)?);
+        let shared = Arc::new(Shared::new(engine, interrupt, options));
         let mut tables = Self {
             shared,
             threads: Vec::new(),
@@ -160,7 +161,11 @@ impl LsmTables {
     }
 }
 
-fn open_engine(folder: &Path, options: LsmOptions) -> Result<Engine, TablesError> {
+fn open_engine(
+    folder: &Path,
+    options: LsmOptions,
+    interrupt: &Interrupt,
+) -> Result<Engine, TablesError> {
     make_folder(folder).map_err(|source| TablesError::Io {
         action: "make their folder",
         source,
@@ -174,6 +179,7 @@ fn open_engine(folder: &Path, options: LsmOptions) -> Result<Engine, TablesError
         Config::new(folder.join("tree"), numbers, visible)
             .use_cache(cache)
             .with_kv_separation(Some(separation))
+            .with_compaction_filter_factory(Some(Arc::new(interrupt.clone())))
     })
 }
 

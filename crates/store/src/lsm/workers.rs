@@ -8,6 +8,7 @@
 
 use super::LsmOptions;
 use super::engine::{Committing, Engine};
+use super::interrupt::Interrupt;
 use crate::tables::TablesError;
 use lsm_tree::AbstractTree as _;
 use lsm_tree::compaction::Leveled;
@@ -25,6 +26,7 @@ const OVERLAPPING_RUNS: usize = 16;
 pub(super) struct Shared {
     pub(super) engine: Arc<Engine>,
     pub(super) options: LsmOptions,
+    interrupt: Interrupt,
     pub(super) state: Mutex<State>,
     /// Wakes the flusher.
     to_flush: Condvar,
@@ -54,10 +56,11 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(engine: Arc<Engine>, options: LsmOptions) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, interrupt: Interrupt, options: LsmOptions) -> Self {
         Self {
             engine,
             options,
+            interrupt,
             state: Mutex::default(),
             to_flush: Condvar::new(),
             to_compact: Condvar::new(),
@@ -92,6 +95,7 @@ impl Shared {
     /// Ends both threads after what they are doing now.
     pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
+        self.interrupt.set();
         self.to_flush.notify_all();
         self.to_compact.notify_all();
         self.progress.notify_all();

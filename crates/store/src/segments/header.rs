@@ -42,8 +42,8 @@ pub(super) struct Header {
 /// What the head of a file turned out to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Head {
-    /// A segment; `whole` when both copies are good and alike.
-    Segment { header: Header, whole: bool },
+    /// A segment: one copy at least is good.
+    Segment(Header),
     /// A file whose making was cut off: nothing in it was ever durable.
     Unfinished,
     /// Neither copy is good, though both were written.
@@ -75,14 +75,8 @@ impl Header {
         }
         let [first, second] = [Self::decode(&copies[0])?, Self::decode(&copies[1])?];
         Ok(match (first, second) {
-            (Some(a), Some(b)) => Head::Segment {
-                header: if a.newness() >= b.newness() { a } else { b },
-                whole: a == b,
-            },
-            (Some(header), None) | (None, Some(header)) => Head::Segment {
-                header,
-                whole: false,
-            },
+            (Some(a), Some(b)) if a.newness() >= b.newness() => Head::Segment(a),
+            (_, Some(header)) | (Some(header), None) => Head::Segment(header),
             // The second copy is written when the first is durable: so the first never was.
             (None, None) if copies[1] == [0; BYTES] => Head::Unfinished,
             (None, None) => Head::Damaged,

@@ -1,7 +1,8 @@
 //! Opening a log: which files are segments, in which order, where the records end, and whether they end there
 //! for a good reason.
 
-use super::header::{Head, Header, RECORDS_AT};
+use super::frame::HEADER_BYTES;
+use super::header::{Head, Header};
 use super::segment::{Found, Records, Segment, headers_from};
 use super::{Group, Opened, SegmentLog, SegmentOptions, Spare, Writer};
 use crate::files::Files;
@@ -11,6 +12,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// Bytes that are read and written again at once.
+const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// The name of the log's n-th file. It says nothing about order: the headers do.
 pub(super) fn file_name(number: u64) -> String {
@@ -25,7 +29,7 @@ fn file_number(name: &str) -> Option<u64> {
 #[derive(Default)]
 struct Inventory {
     /// By generation.
-    segments: Vec<(Segment, bool)>,
+    segments: Vec<Segment>,
     spares: Vec<Spare>,
     /// A file whose header was good once and is not now.
     damaged_head: bool,
@@ -35,6 +39,8 @@ struct Inventory {
 /// Where the records end.
 struct Tail {
     end: u64,
+    /// Before it, everything is known to be durable.
+    durable: u64,
     damage: Option<Position>,
     torn: bool,
 }
@@ -51,8 +57,8 @@ pub(super) fn open(
             position = at.0,
             "the log is damaged: it can be read up to there, not written"
         );
-    } else if let Some((last, whole)) = inventory.segments.last() {
-        settle(last, *whole, &tail).map_err(|source| LogError::Io {
+    } else if let Some(last) = inventory.segments.last() {
+        settle(&*files, last, &tail).map_err(|source| LogError::Io {
             action: "mend its tail",
             source,
         })?;
@@ -60,18 +66,14 @@ pub(super) fn open(
     let start = inventory
         .segments
         .first()
-        .map_or(tail.end, |(it, _)| it.header.first);
+        .map_or(tail.end, |it| it.header.first);
     let opened = Opened {
         start: Position(start.min(tail.end)),
         end: Position(tail.end),
         damage: tail.damage,
         torn: tail.torn,
     };
-    let kept: VecDeque<_> = inventory
-        .segments
-        .into_iter()
-        .map(|(it, _)| Arc::new(it))
-        .collect();
+    let kept: VecDeque<_> = inventory.segments.into_iter().map(Arc::new).collect();
     let grown = match kept.back() {
         Some(last) => last.file.len().map_err(reading)?,
         None => 0,
@@ -120,10 +122,8 @@ fn take_inventory(files: &dyn Files) -> Result<Inventory, LogError> {
         inventory.next_file = inventory.next_file.max(number + 1);
         let file = files.open(&name).map_err(reading)?;
         match Header::read(&*file)? {
-            Head::Segment { header, whole } => {
-                inventory
-                    .segments
-                    .push((Segment { name, file, header }, whole));
+            Head::Segment(header) => {
+                inventory.segments.push(Segment { name, file, header });
             }
             Head::Unfinished => files.remove(&name).map_err(|source| LogError::Io {
                 action: "remove an unfinished segment",
@@ -132,17 +132,15 @@ fn take_inventory(files: &dyn Files) -> Result<Inventory, LogError> {
             Head::Damaged => inventory.damaged_head = true,
         }
     }
-    inventory
-        .segments
-        .sort_by_key(|(it, _)| it.header.generation);
+    inventory.segments.sort_by_key(|it| it.header.generation);
     let kept_from = inventory
         .segments
         .last()
-        .map_or(0, |(it, _)| it.header.kept_from);
+        .map_or(0, |it| it.header.kept_from);
     let released = inventory
         .segments
-        .partition_point(|(it, _)| it.header.generation < kept_from);
-    for (segment, _) in inventory.segments.drain(..released) {
+        .partition_point(|it| it.header.generation < kept_from);
+    for segment in inventory.segments.drain(..released) {
         inventory.spares.push(Spare {
             was: Arc::new(segment),
         });
@@ -154,27 +152,29 @@ fn take_inventory(files: &dyn Files) -> Result<Inventory, LogError> {
 fn find_tail(inventory: &Inventory) -> io::Result<Tail> {
     let damaged = |at| Tail {
         end: at,
+        durable: at,
         damage: Some(Position(at)),
         torn: false,
     };
     let segments = &inventory.segments;
-    let Some((oldest, _)) = segments.first() else {
+    let Some(oldest) = segments.first() else {
         return Ok(match inventory.damaged_head {
             true => damaged(0),
             false => Tail {
                 end: 0,
+                durable: 0,
                 damage: None,
                 torn: false,
             },
         });
     };
-    let kept_from = segments.last().map_or(0, |(it, _)| it.header.kept_from);
+    let kept_from = segments.last().map_or(0, |it| it.header.kept_from);
     if oldest.header.generation != kept_from {
         return Ok(damaged(oldest.header.first));
     }
     // A segment is synced before the next begins: it ends where that begins, or it is damaged.
     for pair in segments.windows(2) {
-        let [(segment, _), (next, _)] = pair else {
+        let [segment, next] = pair else {
             continue;
         };
         let first = next.header.first;
@@ -185,7 +185,7 @@ fn find_tail(inventory: &Inventory) -> io::Result<Tail> {
             return Ok(damaged(records.position.min(first)));
         }
     }
-    let Some((last, _)) = segments.last() else {
+    let Some(last) = segments.last() else {
         return Ok(damaged(0));
     };
     let mut records = Records::new(last, u64::MAX);
@@ -202,6 +202,7 @@ fn find_tail(inventory: &Inventory) -> io::Result<Tail> {
     } else {
         Tail {
             end,
+            durable: records.durable.min(end),
             damage: None,
             torn,
         }
@@ -209,17 +210,33 @@ fn find_tail(inventory: &Inventory) -> io::Result<Tail> {
 }
 
 /// Makes what was read durable, and makes sure that nothing after it can ever be read as a record.
-fn settle(last: &Segment, whole: bool, tail: &Tail) -> io::Result<()> {
-    if !whole {
-        last.header.write(&*last.file)?;
-    }
+///
+/// What an earlier life wrote and failed to sync may be in memory only, and no sync would write it any more: whatever
+/// is not known to be durable is written again.
+fn settle(files: &dyn Files, last: &Segment, tail: &Tail) -> io::Result<()> {
+    files.sync_folder()?;
+    last.header.write(&*last.file)?;
     let mut leftovers = Vec::new();
     headers_from(last, tail.end, &mut |position, _| leftovers.push(position))?;
     for position in leftovers {
         last.file
-            .write_at(&[0; super::frame::HEADER_BYTES], last.offset(position))?;
+            .write_at(&[0; HEADER_BYTES], last.offset(position))?;
     }
-    // A record that only an ended process had written was never synced.
-    debug_assert!(last.offset(tail.end) >= RECORDS_AT);
+    let mut offset = last.offset(tail.durable);
+    let end = last.offset(tail.end);
+    let mut buffer = Vec::new();
+    while offset < end {
+        buffer.resize(
+            usize::try_from(end - offset).map_or(COPIED_AT_ONCE, |it| it.min(COPIED_AT_ONCE)),
+            0,
+        );
+        let count = last.file.read_at(&mut buffer, offset)?;
+        if count == 0 {
+            // Only the last record's padding may be missing, and it reads as zeros anyway.
+            break;
+        }
+        last.file.write_at(&buffer[..count], offset)?;
+        offset += count as u64;
+    }
     last.file.sync()
 }

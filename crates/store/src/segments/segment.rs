@@ -54,6 +54,8 @@ pub(super) struct Records<'a> {
     segment: &'a Segment,
     /// Where the next record begins.
     pub(super) position: u64,
+    /// Everything before it was durable, as a record that was read proves.
+    pub(super) durable: u64,
     limit: u64,
     window: Window<'a>,
 }
@@ -64,6 +66,7 @@ impl<'a> Records<'a> {
         Self {
             segment,
             position: segment.header.first,
+            durable: segment.header.first,
             limit: limit.min(segment.header.first.saturating_add(segment.header.capacity)),
             window: Window::new(&*segment.file),
         }
@@ -89,6 +92,7 @@ impl<'a> Records<'a> {
             return Ok(Found::Bad);
         }
         self.position = position + frame.span();
+        self.durable = self.durable.max(frame.durable);
         Ok(Found::Record {
             position,
             chain: frame.chain,
@@ -139,7 +143,7 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// The bytes at `offset`: at least `length` of them, fewer only at the end of the file.
+    /// The `length` bytes at `offset`; fewer only at the end of the file.
     fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let held = offset
             .checked_sub(self.start)
@@ -154,6 +158,7 @@ impl<'a> Window<'a> {
             self.start = offset;
             0
         };
-        Ok(&self.bytes[skip..])
+        let end = self.bytes.len().min(skip + length);
+        Ok(&self.bytes[skip..end])
     }
 }
