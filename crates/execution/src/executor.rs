@@ -7,6 +7,8 @@
 //! One EVM and one journal serve the whole block: what a transaction wrote is found there by the next one, and the
 //! state is asked once for each account and slot.
 
+mod ends;
+
 use alloy_consensus::proofs::calculate_receipt_root;
 use alloy_consensus::{
     Eip658Value, Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxType,
@@ -14,9 +16,9 @@ use alloy_consensus::{
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_eips::eip4788::BEACON_ROOTS_ADDRESS;
 use alloy_eips::eip7685::Requests;
-use alloy_primitives::{Address, B256, Bloom, Bytes, U256};
+use alloy_primitives::{Address, B256, Bloom, Bytes};
+use revm::context::ContextTr as _;
 use revm::context::result::{EVMError, ExecutionResult};
-use revm::context::{ContextTr as _, JournalTr as _};
 use revm::handler::{MainnetContext, MainnetEvm};
 use revm::primitives::hardfork::SpecId;
 use revm::{ExecuteEvm as _, InspectEvm as _, Inspector, MainBuilder as _, SystemCallEvm as _};
@@ -28,8 +30,7 @@ use crate::form::{FormError, validate_fees};
 use crate::reads::{ReadError, Reads};
 use crate::recover::Transaction;
 use crate::refused::{ExecuteError, ExecutionError, Refused};
-use crate::requests::{DEPOSITS, QUEUES, deposits};
-use crate::rules::{RequestsRule, Rules};
+use crate::rules::Rules;
 use crate::transaction::evm_transaction;
 
 /// The EVM's context over a view of the state. For inspectors, which name it.
@@ -315,71 +316,6 @@ impl<'a> Executor<'a> {
         self.evm
             .system_call_one(contract, data)
             .map_err(ExecutionError::from_evm)
-    }
-
-    /// Withdrawals (EIP-4895) and, before the merge, rewards.
-    fn pay(&mut self) -> Result<(), ExecutionError> {
-        let mut payments = Vec::new();
-        if self.rules.withdrawals {
-            payments.extend(
-                self.env
-                    .withdrawals
-                    .iter()
-                    .map(|w| (w.address, w.amount_wei())),
-            );
-        }
-        if let Some(rewards) = self.rules.rewards {
-            for ommer in &self.env.ommers {
-                let depth = self.env.number.saturating_sub(ommer.number).min(8);
-                payments.push((
-                    ommer.beneficiary,
-                    rewards.block * U256::from(8 - depth) / U256::from(8),
-                ));
-            }
-            let nephews = rewards.block * U256::from(self.env.ommers.len()) / U256::from(32);
-            payments.push((self.env.beneficiary, rewards.block + nephews));
-        }
-        let journal = &mut self.evm.ctx.journaled_state;
-        for (address, amount) in payments {
-            journal
-                .balance_incr(address, amount)
-                .map_err(|ReadError(source)| ExecutionError::State(source))?;
-        }
-        journal.commit_tx();
-        Ok(())
-    }
-
-    fn requests(&mut self) -> Result<Requests, ExecutionError> {
-        let mut requests = Requests::default();
-        let RequestsRule::Ethereum { deposit_contract } = self.rules.requests else {
-            return Ok(requests);
-        };
-        let mut data = Vec::new();
-        let logs = self.receipts.iter().flat_map(|(_, receipt)| &receipt.logs);
-        deposits(deposit_contract, logs, &mut data)
-            .map_err(|_| ExecutionError::MalformedDeposit)?;
-        if !data.is_empty() {
-            requests.push_request_with_type(DEPOSITS, data);
-        }
-        for (kind, contract) in QUEUES {
-            let account = self.evm.ctx.journaled_state.load_account(contract);
-            let account = account.map_err(|ReadError(source)| ExecutionError::State(source))?;
-            if account.data.info.is_empty_code_hash() {
-                return Err(ExecutionError::SystemContract { contract });
-            }
-            match self.system_call(contract, Bytes::new())? {
-                ExecutionResult::Success { output, .. } => {
-                    let data = output.into_data();
-                    if !data.is_empty() {
-                        requests.push_request_with_type(kind, data);
-                    }
-                }
-                ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => {
-                    return Err(ExecutionError::SystemContract { contract });
-                }
-            }
-        }
-        Ok(requests)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::rules::Rules;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     /// Signed for another chain.
-    #[error("the transaction is signed for chain {signed}, this is chain {chain}")]
+    #[error("invalid chain id for signer: have {signed}, want {chain}")]
     ChainId {
         /// The chain in the signature.
         signed: u64,
@@ -22,13 +22,13 @@ pub enum FormError {
         chain: u64,
     },
     /// A type that these rules do not have.
-    #[error("transactions of type {transaction_type} are not accepted here")]
+    #[error("transaction type not supported: {transaction_type}")]
     TypeNotSupported {
         /// EIP-2718 type.
         transaction_type: u8,
     },
     /// A blob transaction, where there are no blobs.
-    #[error("blob transactions are not accepted here")]
+    #[error("transaction type not supported: blob transactions are not accepted here")]
     BlobsRefused,
     /// A blob transaction without blobs, with an unknown kind of commitment, or with too many.
     #[error("{blobs} blobs, or commitments of an unknown version; from 1 to {max} are allowed")]
@@ -42,7 +42,7 @@ pub enum FormError {
     #[error("the authorization list is empty")]
     NoAuthorizations,
     /// Code to deploy from is too long (EIP-3860).
-    #[error("init code of {size} bytes, at most {max} are allowed")]
+    #[error("max initcode size exceeded: code size {size}, limit {max}")]
     InitCodeTooLarge {
         /// Its length.
         size: usize,
@@ -58,7 +58,7 @@ pub enum FormError {
         needed: u64,
     },
     /// The gas limit is below the floor for calldata (EIP-7623).
-    #[error("gas limit {gas_limit} is below the floor of {needed} for this much calldata")]
+    #[error("insufficient gas for floor data gas cost: gas limit {gas_limit}, needed {needed}")]
     FloorGas {
         /// As signed.
         gas_limit: u64,
@@ -66,7 +66,7 @@ pub enum FormError {
         needed: u64,
     },
     /// More gas than one transaction may ask for (EIP-7825).
-    #[error("gas limit {gas_limit} is above the cap of {cap} for one transaction")]
+    #[error("transaction gas limit too high: gas limit {gas_limit}, cap {cap}")]
     GasAboveCap {
         /// As signed.
         gas_limit: u64,
@@ -74,7 +74,7 @@ pub enum FormError {
         cap: u64,
     },
     /// More gas than a block has.
-    #[error("gas limit {gas_limit} is above the block's {block_gas_limit}")]
+    #[error("exceeds block gas limit: gas limit {gas_limit}, block {block_gas_limit}")]
     GasAboveBlock {
         /// As signed.
         gas_limit: u64,
@@ -82,7 +82,7 @@ pub enum FormError {
         block_gas_limit: u64,
     },
     /// The tip is higher than the fee that holds it (EIP-1559).
-    #[error("max priority fee {priority} is above max fee {max_fee}")]
+    #[error("max priority fee per gas higher than max fee per gas: priority {priority}, max {max_fee}")]
     PriorityAboveMax {
         /// `maxPriorityFeePerGas`.
         priority: u128,
@@ -93,7 +93,7 @@ pub enum FormError {
     #[error("the cost of the transaction does not fit in 256 bits")]
     CostOverflow,
     /// The nonce cannot be counted further (EIP-2681).
-    #[error("the nonce is at its maximum")]
+    #[error("nonce has max value")]
     NonceAtMaximum,
 }
 

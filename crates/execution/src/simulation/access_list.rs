@@ -1,11 +1,12 @@
 //! Which accounts and slots a call touches (EIP-2930), for `eth_createAccessList`.
 
 use alloy_eips::eip2930::AccessList;
+use revm::context::ContextTr as _;
 use revm::{ExecuteEvm as _, InspectEvm as _};
 use revm_inspectors::access_list::AccessListInspector;
 
-use super::{Call, CallError, CallOutcome, Simulation, outcome};
-use revm::context::ContextTr as _;
+use super::call::outcome;
+use super::{Call, CallError, CallOutcome, Simulation};
 
 /// A list may change what is touched, which changes the list: this many rounds, then the last one counts.
 const MAX_ROUNDS: usize = 8;

@@ -160,7 +160,7 @@ fn gas_above_the_cap_is_refused_and_the_cap_is_named() {
     assert_eq!(refused, Refused::Form(form));
     assert_eq!(
         refused.to_string(),
-        "gas limit 16777217 is above the cap of 16777216 for one transaction"
+        "transaction gas limit too high: gas limit 16777217, cap 16777216"
     );
 }
 

@@ -58,7 +58,7 @@ fn every_state_test_ends_in_its_root() {
 }
 
 fn check(fork: &str, case: &Value, post: &Value) -> Result<(), String> {
-    let rules = only_transactions(rules(fork, &case["config"]));
+    let rules = only_transactions(&rules(fork, &case["config"]));
     let mut world = World::new(&pre(&case["pre"]));
     let view = world.view();
     let env = env(&case["env"]);

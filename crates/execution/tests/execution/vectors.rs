@@ -119,11 +119,11 @@ pub(crate) fn rules(fork: &str, config: &Value) -> Rules {
 }
 
 /// The same without all that happens at a block's ends.
-pub(crate) fn only_transactions(rules: Rules) -> Rules {
+pub(crate) fn only_transactions(rules: &Rules) -> Rules {
     Rules {
         system_calls: SystemCalls::default(),
         requests: RequestsRule::None,
         withdrawals: false,
-        ..rules
+        ..rules.clone()
     }
 }
