@@ -12,17 +12,18 @@ use std::sync::Arc;
 
 use alloy_consensus::{ReceiptEnvelope, Transaction as _};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256};
 use consensus::{Instance, Order, Timeout, Timeouts};
-use execution::{Transaction, validate_form};
+use execution::Transaction;
 use parking_lot::RwLock;
-use state::{State, StateError};
+use state::State;
 use store::tables::{Batch, Tables};
 use types::{BlockRequests, Domain, NodeKey, ValidatorSet};
 
+use crate::admission::{Admitted, admit};
 use crate::candidate::{self, Built, Candidate, MAX_LOOKED_AT};
 use crate::import::{self, ImportError};
-use crate::{Block, BuildError, Entry, Moment, Pool, PoolError, Profile, ReadError, Reader, SenderState, entry};
+use crate::{Block, BuildError, Entry, Moment, Pool, Profile, ReadError, Reader, entry};
 
 /// Who this city is on the chain.
 #[derive(Clone, Debug)]
@@ -88,17 +89,6 @@ pub struct Decided {
     prepared: state::Prepared,
 }
 
-/// What became of transactions that were given to the chain.
-#[derive(Debug, Default)]
-pub struct Admitted {
-    /// One for each, in order.
-    pub verdicts: Vec<Result<B256, PoolError>>,
-    /// Payloads to append to the log before the verdicts are told.
-    pub entries: Vec<Vec<u8>>,
-    /// Those that were taken in.
-    pub accepted: Vec<Arc<Transaction>>,
-}
-
 /// Why a chain stops until it is started again from its log.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -150,6 +140,8 @@ pub struct Engine {
     set: Arc<ValidatorSet>,
     order: Order,
     requests: BlockRequests,
+    /// Unix milliseconds of the latest block.
+    tip_ms: u64,
     height: Option<Height>,
 }
 
@@ -174,6 +166,7 @@ impl Engine {
         let seal = moment.seal(number)?.unwrap_or_default();
         let requests = BlockRequests::from_requests(&seal.requests).ok_or(damaged)?;
         let order = Order::new(&set);
+        let tip_ms = types::header::time_ms(&moment.head().header).unwrap_or_default();
         Ok(Self {
             profile,
             domain,
@@ -185,6 +178,7 @@ impl Engine {
             set: Arc::new(set),
             order,
             requests,
+            tip_ms,
             height: None,
         })
     }
@@ -217,44 +211,27 @@ impl Engine {
 
     /// Judges transactions at `now_ms` and takes the good ones into the pool.
     pub fn admit(&mut self, transactions: Vec<Transaction>, now_ms: u64) -> Admitted {
-        let mut admitted = Admitted::default();
-        let moment = match self.reader.moment() {
-            Ok(moment) => moment,
-            Err(_unreadable) => {
-                admitted.verdicts = transactions.iter().map(|_| Err(PoolError::Stopped)).collect();
-                return admitted;
-            }
-        };
-        let env = moment.pending_env(now_ms);
-        let mut senders = Senders::new(&moment);
-        let mut pool = self.pool.write();
-        for transaction in transactions {
-            let transaction = Arc::new(transaction);
-            let verdict = validate_form(&self.profile.rules, &transaction, env.gas_limit)
-                .map_err(PoolError::from)
-                .and_then(|()| {
-                    let raw = transaction.encoded_2718();
-                    let known = senders.known(&transaction, self.profile.rules.is_free())?;
-                    pool.insert(Arc::clone(&transaction), raw.len(), known)?;
-                    Ok(raw)
-                });
-            admitted.verdicts.push(verdict.map(|raw| {
-                admitted.entries.push(entry::transaction_entry(&raw));
-                let hash = *transaction.hash();
-                admitted.accepted.push(transaction);
-                hash
-            }));
-        }
-        admitted
+        admit(&self.reader, &self.pool, transactions, now_ms)
     }
 
-    /// Starts the next height if something can be in it and none is running.
+    /// When the next height may start, in Unix milliseconds; `None` when there is nothing to start it for. Not in the
+    /// past of the latest block plus the record's minimum interval.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        if self.height.is_some() || !self.pool.read().has_executable() {
+            return None;
+        }
+        let interval = self.profile.record().map_or(0, |record| record.minimum_interval_ms);
+        Some(if interval == 0 { 0 } else { self.tip_ms.saturating_add(interval) })
+    }
+
+    /// Starts the next height if it is due.
     ///
     /// # Errors
     ///
     /// [`EngineError`]: drop the engine.
     pub fn wake(&mut self, now_ms: u64) -> Result<Vec<Effect>, EngineError> {
-        if self.height.is_some() || !self.pool.read().has_executable() {
+        if self.due_ms().is_none_or(|due| now_ms < due) {
             return Ok(Vec::new());
         }
         self.start(&[], HashMap::new(), now_ms)
@@ -279,6 +256,7 @@ impl Engine {
         let Decided { block, prepared, .. } = decided;
         self.state.adopt(prepared);
         self.height = None;
+        self.tip_ms = types::header::time_ms(&block.header).unwrap_or_default();
         let mut next: HashMap<Address, u64> = HashMap::new();
         for (transaction, sender) in block.body.transactions.iter().zip(&block.senders) {
             next.insert(*sender, transaction.nonce() + 1);
@@ -409,54 +387,10 @@ impl Engine {
         candidate::write_rows(&self.profile, &self.state, &candidate, certificate.encode().into(), &mut batch);
         self.tables.commit(batch).map_err(ImportError::from)?;
         self.state.adopt(candidate.prepared);
+        self.tip_ms = types::header::time_ms(&candidate.block.header).unwrap_or_default();
         Ok(())
     }
 }
 
 /// A proposer does not run further ahead of its clock than this.
 const MAX_AHEAD_MS: u64 = 250;
-
-/// What the chain says of senders, each asked once for a batch.
-#[derive(Debug)]
-struct Senders<'a> {
-    moment: &'a Moment,
-    view: Option<state::View>,
-    known: HashMap<Address, (u64, U256)>,
-}
-
-impl<'a> Senders<'a> {
-    fn new(moment: &'a Moment) -> Self {
-        Self { moment, view: None, known: HashMap::new() }
-    }
-
-    fn known(&mut self, transaction: &Transaction, is_free: bool) -> Result<SenderState, PoolError> {
-        let address = transaction.signer();
-        let (nonce, balance) = match self.known.get(&address) {
-            Some(known) => *known,
-            None => {
-                let account = self.account(address)?;
-                let known = account.map_or((0, U256::ZERO), |account| (account.nonce, account.balance));
-                self.known.insert(address, known);
-                known
-            }
-        };
-        let gas = if is_free {
-            U256::ZERO
-        } else {
-            U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas())
-        };
-        let cost = transaction.value().saturating_add(gas);
-        Ok(SenderState { nonce, balance, cost })
-    }
-
-    fn account(&mut self, address: Address) -> Result<Option<state::Account>, PoolError> {
-        let view = match &self.view {
-            Some(view) => view,
-            None => {
-                let view = self.moment.view(self.moment.head().header.number);
-                self.view.insert(view.map_err(|error| PoolError::State(Box::new(error)))?)
-            }
-        };
-        view.account(address).map_err(|error: StateError| PoolError::State(Box::new(error)))
-    }
-}

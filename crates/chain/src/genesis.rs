@@ -10,8 +10,8 @@ use types::BlockRequests;
 use types::genesis::GenesisAccount;
 
 use crate::candidate::{Candidate, write_rows};
-use crate::entry::Genesis;
-use crate::rows::{Block, Keys, Table};
+use crate::entry::{Entry, Genesis};
+use crate::rows::{self, Block, Keys, Table};
 use crate::Profile;
 
 /// Why block 0 could not be written.
@@ -49,9 +49,27 @@ impl Genesis {
         let (record, set) = (self.record.encode(), alloy_rlp::encode(&self.validators));
         batch.put(keys.of(Table::Preimage, &keccak256(&record)), record);
         batch.put(keys.of(Table::Preimage, &keccak256(&set)), set);
+        batch.put(rows::hosted_key(profile.chain_id), self.to_entry());
         let candidate = candidate(header, requests, prepared);
         write(profile, state, tables, candidate, batch)
     }
+}
+
+/// The chains that have a block 0 in `tables`, ascending by chain id.
+///
+/// # Errors
+///
+/// [`TablesError`]. A row that is no genesis is passed over: a later release may write others.
+pub fn hosted(tables: &dyn Tables) -> Result<Vec<Genesis>, TablesError> {
+    let snapshot = tables.snapshot();
+    let mut chains = Vec::new();
+    for row in snapshot.range(&rows::HOSTED, &rows::HOSTED_END) {
+        let (_key, value) = row?;
+        if let Ok(Entry::Genesis(genesis)) = Entry::decode(&value) {
+            chains.push(*genesis);
+        }
+    }
+    Ok(chains)
 }
 
 /// Writes a foreign block 0 with the accounts given.

@@ -11,6 +11,7 @@
 //! [`Engine`] is a state machine: its methods answer with [`Effect`]s, which the driver (`node`) performs strictly in
 //! order and not at all after the first that fails. It holds no clock, file, socket or task.
 
+mod admission;
 mod candidate;
 mod engine;
 mod entry;
@@ -22,8 +23,9 @@ mod reader;
 mod recovery;
 mod rows;
 
+pub use admission::{Admitted, admit};
 pub use candidate::{BuildError, MAX_BLOCK_BYTES};
-pub use engine::{Admitted, Commit, Config, Decided, Effect, Engine, EngineError};
+pub use engine::{Commit, Config, Decided, Effect, Engine, EngineError, Notice};
 pub use entry::{Entry, EntryError, Genesis};
 pub use genesis::GenesisError;
 pub use pool::{Pool, PoolError, PoolStatus, Pooled, SenderState};

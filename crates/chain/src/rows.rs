@@ -33,6 +33,18 @@ pub(crate) enum Table {
     Preimage = 0x47,
 }
 
+/// Key of a hosted chain among the city's own rows: chain id 0 is no chain's.
+pub(crate) fn hosted_key(chain: ChainId) -> Vec<u8> {
+    let mut key = HOSTED.to_vec();
+    key.extend_from_slice(&chain.get().to_be_bytes());
+    key
+}
+
+/// What the keys of all hosted chains begin with, and what comes after them.
+pub(crate) const HOSTED: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 1];
+/// The first key after those of the hosted chains.
+pub(crate) const HOSTED_END: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 2];
+
 /// Makes keys of one chain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys(pub(crate) ChainId);

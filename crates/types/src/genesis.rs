@@ -24,7 +24,7 @@ pub const DEVELOPMENT_ACCOUNTS: [Address; 10] = [
 ];
 
 /// What each development account owns at genesis: 10,000 ether, in wei.
-pub const DEVELOPMENT_BALANCE: U256 = U256::from_limbs([0x1bce_cced_a100_0000, 0x21e, 0, 0]);
+pub const DEVELOPMENT_BALANCE: U256 = U256::from_limbs([0x19e0_c9ba_b240_0000, 0x21e, 0, 0]);
 
 /// One account of a genesis.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -90,7 +90,7 @@ mod tests {
         let mut all = Sha256::new();
         all.update(Sha256::digest(first));
         all.update(Sha256::digest(second));
-        assert_eq!(requests.hash().as_slice(), all.finalize().as_slice());
+        assert_eq!(requests.hash().0[..], all.finalize()[..]);
         assert_eq!(BlockRequests::from_requests(&requests.to_requests()), Some(requests));
         assert_eq!(BlockRequests::from_requests(&[]), None);
     }

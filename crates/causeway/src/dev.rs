@@ -1,0 +1,149 @@
+//! `causeway dev`: a development chain.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use alloy_primitives::hex;
+use alloy_signer_local::PrivateKeySigner;
+use anyhow::Context as _;
+use clap::Args;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::Table;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use types::ChainId;
+
+use crate::city::{City, MNEMONIC, Plan};
+use crate::terminal;
+
+/// A development chain: final in one block, durable when a receipt is shown, gas free, ten funded accounts.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Address to listen on; others than loopback serve no unlocked accounts to strangers.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
+    host: IpAddr,
+    /// Port for HTTP and WebSocket; 0 takes a free one.
+    #[arg(long, default_value_t = 8545)]
+    port: u16,
+    /// Where to keep the chain; without it everything is gone at the end.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Chain id of a new chain [default: 31337].
+    #[arg(long, value_name = "N", value_parser = parse_chain_id)]
+    chain_id: Option<ChainId>,
+    /// Least milliseconds between two blocks of a new chain; 0 makes a block as soon as there is a transaction.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    block_interval: u64,
+    /// Print one line of JSON on standard output when ready, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Let pages of this origin ask, besides those of loopback; may be given more than once.
+    #[arg(long, value_name = "ORIGIN")]
+    cors: Vec<String>,
+    /// Serve requests for this `Host` name, besides loopback's; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
+    /// Serve Prometheus metrics at this address, under /metrics.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+}
+
+fn parse_chain_id(text: &str) -> Result<ChainId, String> {
+    let id: u64 = text.parse().map_err(|error| format!("{error}"))?;
+    ChainId::new(id).map_err(|error| format!("{error}"))
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let plan = Plan {
+        listen: SocketAddr::new(options.host, options.port),
+        data: options.data,
+        chain_id: options.chain_id,
+        block_interval_ms: options.block_interval,
+        cors: options.cors,
+        hosts: options.allow_host,
+        metrics: options.metrics,
+    };
+    // Before anything is promised, so that an early signal ends it in order as well.
+    let end = Ended::listen()?;
+    let city = City::start(plan).await?;
+    if options.json {
+        terminal::result(&ready_line(&city)?)?;
+    } else {
+        terminal::result(&ready_table(&city)?)?;
+    }
+    end.wait().await;
+    city.stop().await;
+    Ok(())
+}
+
+/// Signals that end the program.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Ended {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    pub(crate) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn private_key(account: &PrivateKeySigner) -> String {
+    hex::encode_prefixed(account.to_bytes())
+}
+
+fn ready_line(city: &City) -> anyhow::Result<String> {
+    let accounts: Vec<_> = city
+        .accounts
+        .iter()
+        .map(|account| json!({ "address": account.address(), "private_key": private_key(account) }))
+        .collect();
+    let mut line = json!({
+        "event": "ready",
+        "rpc": city.rpc_url(),
+        "ws": city.ws_url(),
+        "chain_id": city.host.genesis().record.chain_id.get(),
+        "accounts": accounts,
+    });
+    if let Some(metrics) = city.metrics {
+        line["metrics"] = json!(format!("http://{metrics}/metrics"));
+    }
+    Ok(serde_json::to_string(&line)?)
+}
+
+fn ready_table(city: &City) -> anyhow::Result<String> {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header(["Causeway development chain", ""]);
+    let chain_id = city.host.genesis().record.chain_id;
+    let height = city.host.chain().reader().moment()?.head().header.number;
+    table.add_row(["HTTP", &city.rpc_url()]);
+    table.add_row(["WebSocket", &city.ws_url()]);
+    table.add_row(["Chain id", &chain_id.to_string()]);
+    table.add_row(["Latest block", &height.to_string()]);
+    table.add_row(["Gas", "free; whatever fee a wallet fills in is accepted"]);
+    let kept = if city.is_temporary() {
+        String::from("temporary: gone at the end; keep it with --data DIR")
+    } else {
+        city.host.path().display().to_string()
+    };
+    table.add_row(["Data", &kept]);
+    if let Some(metrics) = city.metrics {
+        table.add_row(["Metrics", &format!("http://{metrics}/metrics")]);
+    }
+    table.add_row(["Mnemonic", MNEMONIC]);
+    for (account, index) in city.accounts.iter().zip(0..) {
+        table.add_row([format!("Account {index}"), format!("{}\n{}", account.address(), private_key(account))]);
+    }
+    Ok(format!("{table}\nTen accounts with 10,000 each; anybody knows their keys. Ctrl-C ends it."))
+}

@@ -1,0 +1,59 @@
+//! The program: commands, configuration, wiring.
+//!
+//! Standard output is a command's result and nothing else; everything else goes to standard error.
+
+mod admin;
+mod city;
+mod demo;
+mod dev;
+mod metrics;
+mod telemetry;
+mod terminal;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Version and the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CAUSEWAY_COMMIT"), ")");
+
+/// Chains of your own, final and durable, for every Ethereum tool.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", version = VERSION, propagate_version = true)]
+struct Arguments {
+    #[command(flatten)]
+    telemetry: telemetry::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a development chain that ethers, viem, web3.py, cast, Hardhat and wallets can use.
+    Dev(dev::Options),
+    /// Shows the main job: starts a chain, deploys a token, transfers it, and checks the proofs.
+    Demo(demo::Options),
+    /// Checks a stopped city's data: links, certificates, and roots computed anew.
+    Verify(verify::Options),
+    /// Asks a running city through the socket in its data folder.
+    Admin(admin::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::start(&arguments.telemetry);
+    let outcome = match arguments.command {
+        Command::Dev(options) => city::runtime().and_then(|runtime| runtime.block_on(dev::run(options))),
+        Command::Demo(options) => city::runtime().and_then(|runtime| runtime.block_on(demo::run(options))),
+        Command::Verify(options) => city::runtime().and_then(|runtime| runtime.block_on(verify::run(options))),
+        Command::Admin(options) => admin::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::say(&format!("causeway: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

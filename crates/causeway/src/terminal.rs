@@ -1,0 +1,62 @@
+//! Words for whoever looks, and results for whoever pipes.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Whether a person looks at standard error.
+pub(crate) fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A line for people, on standard error.
+pub(crate) fn say(line: &str) {
+    // Nobody is left to tell when standard error is gone.
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+/// A line of result, on standard output.
+pub(crate) fn result(line: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Steps of something that takes a while: a spinner that becomes a tick on a terminal, lines in a pipe.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    done: usize,
+    all: usize,
+}
+
+impl Steps {
+    pub(crate) const fn new(all: usize) -> Self {
+        Self { done: 0, all }
+    }
+
+    /// Shows a step while `work` runs, and what came of it afterwards.
+    pub(crate) async fn step<T>(
+        &mut self,
+        title: &str,
+        work: impl Future<Output = anyhow::Result<(T, String)>>,
+    ) -> anyhow::Result<T> {
+        self.done += 1;
+        let place = format!("[{}/{}]", self.done, self.all);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg}") {
+            bar.set_style(style);
+        }
+        if is_watched() {
+            bar.set_message(format!("{place} {title}"));
+            bar.enable_steady_tick(Duration::from_millis(80));
+        }
+        let outcome = work.await;
+        bar.finish_and_clear();
+        let (value, note) = outcome?;
+        let tick = if is_watched() { "\u{1b}[32m✓\u{1b}[0m" } else { "ok" };
+        say(&format!("{tick} {place} {title}: {note}"));
+        Ok(value)
+    }
+}

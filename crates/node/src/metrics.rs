@@ -1,0 +1,147 @@
+//! What is counted, for Prometheus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chain::Block;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use store::{Log, Tables};
+use types::ChainId;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    chain: u64,
+}
+
+type Seconds = Family<Labels, Histogram>;
+
+/// The metrics of a city.
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    blocks: Family<Labels, Counter>,
+    transactions: Family<Labels, Counter>,
+    gas: Family<Labels, Counter>,
+    height: Family<Labels, Gauge>,
+    pool: Family<Labels, Gauge>,
+    build: Seconds,
+    sync: Seconds,
+    commit: Seconds,
+    log: Arc<dyn Log>,
+    tables: Arc<dyn Tables>,
+}
+
+/// The metrics of one chain.
+#[derive(Clone, Debug)]
+pub(crate) struct ChainMetrics {
+    all: NodeMetrics,
+    labels: Labels,
+}
+
+/// From 50 µs to 6.5 s, doubling.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_05, 2.0, 18))
+}
+
+impl NodeMetrics {
+    pub(crate) fn new(log: Arc<dyn Log>, tables: Arc<dyn Tables>) -> Self {
+        Self {
+            blocks: Family::default(),
+            transactions: Family::default(),
+            gas: Family::default(),
+            height: Family::default(),
+            pool: Family::default(),
+            build: Family::new_with_constructor(seconds),
+            sync: Family::new_with_constructor(seconds),
+            commit: Family::new_with_constructor(seconds),
+            log,
+            tables,
+        }
+    }
+
+    /// Adds everything to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("blocks", "Blocks made final", self.blocks.clone());
+        registry.register("transactions", "Transactions made final", self.transactions.clone());
+        registry.register("gas", "Gas used by final transactions", self.gas.clone());
+        registry.register("height", "Number of the latest block", self.height.clone());
+        registry.register("pool_transactions", "Transactions waiting", self.pool.clone());
+        let mut timed = |name: &str, help: &str, metric: &Seconds| {
+            registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        };
+        timed("block_build", "Building, executing and hashing one block with its state root", &self.build);
+        timed("log_sync", "Making the log durable", &self.sync);
+        timed("block_commit", "Writing the rows of one block", &self.commit);
+        let store = Store { log: Arc::clone(&self.log), tables: Arc::clone(&self.tables) };
+        registry.register_collector(Box::new(store));
+    }
+
+    pub(crate) fn chain(&self, chain_id: ChainId) -> ChainMetrics {
+        ChainMetrics { all: self.clone(), labels: Labels { chain: chain_id.get() } }
+    }
+}
+
+impl ChainMetrics {
+    pub(crate) fn built(&self, took: Duration) {
+        self.all.build.get_or_create(&self.labels).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn synced(&self, took: Duration) {
+        self.all.sync.get_or_create(&self.labels).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn committed(&self, took: Duration, block: &Block) {
+        let labels = &self.labels;
+        self.all.commit.get_or_create(labels).observe(took.as_secs_f64());
+        self.all.blocks.get_or_create(labels).inc();
+        self.all.transactions.get_or_create(labels).inc_by(block.body.transactions.len() as u64);
+        self.all.gas.get_or_create(labels).inc_by(block.header.gas_used);
+        self.all.height.get_or_create(labels).set(i64::try_from(block.header.number).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn pool(&self, waiting: usize) {
+        self.all.pool.get_or_create(&self.labels).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+}
+
+/// Reads the store's own counters when somebody asks.
+#[derive(Debug)]
+struct Store {
+    log: Arc<dyn Log>,
+    tables: Arc<dyn Tables>,
+}
+
+impl Collector for Store {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (log, tables) = (self.log.figures(), self.tables.figures());
+        let counters = [
+            ("log_records", "Records appended to the log", log.records),
+            ("log_bytes", "Bytes appended to the log", log.bytes),
+            ("log_syncs", "Syncs of the log", log.syncs),
+            ("tables_commits", "Commits to the tables", tables.commits),
+            ("tables_flushes", "Flushes of a memtable", tables.flushes),
+            ("tables_compactions", "Compactions", tables.compactions),
+            ("tables_gets", "Rows looked up", tables.gets),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let gauges = [
+            ("log_segments", "Segment files of the log", log.segments),
+            ("tables_open_snapshots", "Snapshots held", tables.open_snapshots),
+            ("tables_memtable_bytes", "Bytes in memtables", tables.memtable_bytes),
+            ("tables_disk_bytes", "Bytes of the tables on disk", tables.disk_bytes),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! A chain that is read and never goes on: what conformance suites serve.
+//!
+//! Its pool judges by the chain's own rules; nothing is written to a log, and no block is made.
+
+use std::sync::Arc;
+
+use chain::{Pool, Reader, admit};
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::clock::Clock;
+use crate::handle::{ChainHandle, Submission};
+
+/// Submissions that may wait before a sender must.
+const INBOX: usize = 64;
+
+/// The task of a chain that stands still.
+#[derive(Debug)]
+pub struct StillChain {
+    reader: Reader,
+    pool: Arc<RwLock<Pool>>,
+    inbox: mpsc::Receiver<Submission>,
+    clock: Arc<dyn Clock>,
+}
+
+impl StillChain {
+    /// A chain that shows what `reader` reads; [`StillChain::run`] answers submissions.
+    #[must_use]
+    pub fn new(reader: Reader, clock: Arc<dyn Clock>) -> (Self, ChainHandle) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let pool = Arc::<RwLock<Pool>>::default();
+        let handle = ChainHandle {
+            reader: reader.clone(),
+            pool: Arc::clone(&pool),
+            inbox: sender,
+            heads: broadcast::Sender::new(1),
+            pending: broadcast::Sender::new(1),
+            clock: Arc::clone(&clock),
+        };
+        (Self { reader, pool, inbox, clock }, handle)
+    }
+
+    /// Judges submissions until every handle is gone.
+    pub async fn run(mut self) {
+        while let Some(Submission { transactions, answer }) = self.inbox.recv().await {
+            let (reader, pool, now_ms) = (self.reader.clone(), Arc::clone(&self.pool), self.clock.now_ms());
+            let judged = tokio::task::spawn_blocking(move || admit(&reader, &pool, transactions, now_ms));
+            if let Ok(admitted) = judged.await {
+                // The caller may have stopped waiting.
+                drop(answer.send(admitted.verdicts));
+            }
+        }
+    }
+}
