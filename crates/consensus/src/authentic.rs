@@ -57,6 +57,9 @@ pub enum Refused {
         /// The height of the message.
         height: u64,
     },
+    /// It tells nothing new: its vote is counted, its polka known, its round passed.
+    #[error("nothing new")]
+    Known,
     /// It is not well-formed.
     #[error(transparent)]
     Form(#[from] FormError),

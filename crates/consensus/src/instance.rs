@@ -17,7 +17,7 @@ use types::{Certificate, ValidatorSet};
 use crate::authentic::{Audience, Authentic, Refused, authenticate};
 use crate::context::{Addr, Ctx, Hash, Height, Set};
 use crate::host::Host;
-use crate::message::Message;
+use crate::message::{Message, RoundCertificateKind};
 use crate::proposers::Turn;
 use crate::record::{Record, Value};
 use crate::step::{Config, Effect, Error, Input};
@@ -124,11 +124,15 @@ impl Instance {
         Ok(std::mem::take(&mut self.host.effects))
     }
 
-    /// [`authenticate`] for this height and set.
+    /// [`authenticate`] for this height and set; what is known already is refused before its
+    /// signatures are looked at, because votes and certificates come many times.
     ///
     /// # Errors
     /// [`Refused`].
     pub fn authenticate(&self, message: &Message) -> Result<Authentic, Refused> {
+        if message.height() == self.height() && self.knows(message) {
+            return Err(Refused::Known);
+        }
         authenticate(message, &self.audience())
     }
 
@@ -223,6 +227,28 @@ impl Instance {
             self.host.effects.push(Effect::GetValue { round });
         }
         Ok(())
+    }
+
+    fn knows(&self, message: &Message) -> bool {
+        let driver = &self.core.driver;
+        let round = Round::new(message.round());
+        match message {
+            Message::Vote(vote) => {
+                let validator = Addr(vote.validator);
+                let votes = driver.votes().per_round(round);
+                let counted = votes.and_then(|votes| votes.get_vote(vote.kind.into(), &validator));
+                let value = translation::value(vote.block_hash);
+                counted.is_some_and(|counted| counted.message.value == value)
+            }
+            Message::Proposal(_) => false,
+            Message::Polka(polka) => driver
+                .polka_certificate(round, &Hash(polka.block_hash))
+                .is_some(),
+            Message::Round(certificate) => match certificate.kind {
+                RoundCertificateKind::Skip => round <= driver.round(),
+                RoundCertificateKind::Precommits => round < driver.round(),
+            },
+        }
     }
 
     /// Whether a block of this city for this round is still of use.

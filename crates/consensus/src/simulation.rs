@@ -121,6 +121,8 @@ pub(crate) struct Network {
     pub(crate) jitter: u64,
     /// Of 1,000 performed effects, at how many a city crashes.
     pub(crate) crashes: u64,
+    /// Whether votes for decided heights are answered.
+    pub(crate) answers: bool,
     random: u64,
     pub(crate) messages: u64,
     /// Every list of effects that an instance gave, for rules about their order.
@@ -159,6 +161,7 @@ impl Network {
             lost: 0,
             jitter: 0,
             crashes: 0,
+            answers: true,
             random: seed | 1,
             messages: 0,
             lists: Vec::new(),
@@ -271,6 +274,7 @@ impl Network {
                     self.answer(to, from, height);
                 }
             }
+            Err(Refused::Known) => {}
             Err(refused) => panic!("an honest message was refused: {refused}"),
         }
     }
@@ -278,7 +282,8 @@ impl Network {
     /// A vote for a decided height is answered with its certificate.
     fn answer(&mut self, by: usize, to: usize, height: u64) {
         let index = usize::try_from(height - 1).expect("few heights");
-        if let Some(certificate) = self.cities[by].decided.get(index).cloned() {
+        let certificate = self.cities[by].decided.get(index).cloned();
+        if let Some(certificate) = certificate.filter(|_| self.answers) {
             self.at(HOP, Event::Certificate { to, certificate });
         }
     }

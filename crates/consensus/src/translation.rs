@@ -17,7 +17,7 @@ use crate::message::{
 use crate::record::{Record, Value};
 use crate::timeouts::TimeoutKind;
 
-const fn value(block_hash: B256) -> NilOrVal<Hash> {
+pub(crate) const fn value(block_hash: B256) -> NilOrVal<Hash> {
     if block_hash.const_is_zero() {
         NilOrVal::Nil
     } else {

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use types::ValidatorSet;
+use types::vote::MAX_ROUND;
 
 use super::Instance;
 use crate::simulation::{self, Kept, Network, body, config, domain, keys, proposal, vote};
 use crate::{
     Effect, Equivocation, Error, Input, Message, Order, PolkaCertificate, PolkaSignature, Record,
-    Refused, TimeoutKind, Turn, Value, VoteKind,
+    Refused, RoundCertificate, RoundCertificateKind, RoundSignature, TimeoutKind, Turn, Value,
+    VoteKind,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,6 +36,13 @@ fn published(effects: &[Effect]) -> Vec<&Message> {
         _ => None,
     });
     messages.collect()
+}
+
+fn timer(effects: &[Effect], kind: TimeoutKind) -> Option<crate::Timeout> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Schedule(timeout) if timeout.kind == kind => Some(*timeout),
+        _ => None,
+    })
 }
 
 fn says(instance: &mut Instance, message: impl Into<Message>) -> Vec<Effect> {
@@ -212,6 +221,21 @@ fn with_one_city_gone_a_crash_at_any_effect_of_another_stops_nothing() {
 }
 
 #[test]
+fn without_answers_to_late_votes_such_a_crash_stops_the_chain() {
+    let stuck = |at| {
+        let mut network = Network::new(4, 1);
+        network.target = 3;
+        network.answers = false;
+        network.cities[0].crash_at = Some(at);
+        network.start(&[3]);
+        let finished = network.run(MINUTE);
+        assert!(network.agrees());
+        !finished
+    };
+    assert!((1..60).any(stuck));
+}
+
+#[test]
 fn an_append_that_fails_publishes_nothing() {
     for failing in 1..=30 {
         let mut network = Network::new(4, 1);
@@ -329,17 +353,7 @@ fn records_of_lower_heights_are_ignored_and_of_higher_ones_refused() {
 #[test]
 fn timers_of_the_past_have_no_effect() {
     let (mut instance, effects) = start(4, 1, &[]).expect("a fresh start");
-    let timers: Vec<_> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Schedule(timeout) => Some(*timeout),
-            _ => None,
-        })
-        .collect();
-    let propose = *timers
-        .iter()
-        .find(|timeout| timeout.kind == TimeoutKind::Propose)
-        .expect("a proposal is waited for");
+    let propose = timer(&effects, TimeoutKind::Propose).expect("a proposal is waited for");
     for stale in [
         crate::Timeout {
             height: 2,
@@ -356,6 +370,7 @@ fn timers_of_the_past_have_no_effect() {
     ] {
         assert_eq!(instance.step(Input::Timeout(stale)).expect("ignored"), []);
     }
+    let replaced = timer(&effects, TimeoutKind::Rebroadcast).expect("it would send again");
     let effects = instance.step(Input::Timeout(propose)).expect("it is over");
     assert!(matches!(published(&effects)[..], [Message::Vote(vote)] if vote.block_hash.is_zero()));
     assert_eq!(
@@ -363,16 +378,20 @@ fn timers_of_the_past_have_no_effect() {
         [],
         "once is enough"
     );
+    assert_eq!(
+        instance.step(Input::Timeout(replaced)).expect("ignored"),
+        []
+    );
+    let running = timer(&effects, TimeoutKind::Rebroadcast).expect("there is a vote to send again");
+    let effects = instance.step(Input::Timeout(running)).expect("it is over");
+    assert_eq!(published(&effects).len(), 1);
 }
 
 #[test]
 fn after_the_decision_timers_are_cancelled_and_nothing_has_an_effect() {
     let (keys, _) = keys(4);
     let (mut instance, effects) = start(4, 1, &[]).expect("a fresh start");
-    let timer = effects.iter().find_map(|effect| match effect {
-        Effect::Schedule(timeout) => Some(*timeout),
-        _ => None,
-    });
+    let running = timer(&effects, TimeoutKind::Rebroadcast).expect("a timer runs");
     let proposal = proposal(&keys[0], (1, 0), None, BLOCK);
     instance.step(body(&proposal, true)).expect("a body");
     says(&mut instance, Message::Proposal(proposal));
@@ -388,8 +407,7 @@ fn after_the_decision_timers_are_cancelled_and_nothing_has_an_effect() {
 
     let late = vote(&keys[3], VoteKind::Precommit, (1, 0), BLOCK);
     assert_eq!(says(&mut instance, Message::Vote(late)), []);
-    let timer = timer.expect("a timer ran");
-    assert_eq!(instance.step(Input::Timeout(timer)).expect("ignored"), []);
+    assert_eq!(instance.step(Input::Timeout(running)).expect("ignored"), []);
     assert_eq!(instance.step(body(&proposal, true)).expect("ignored"), []);
 }
 
@@ -542,6 +560,67 @@ fn a_panic_in_the_core_is_an_error_and_the_instance_is_done() {
 }
 
 #[test]
+fn nothing_is_signed_beyond_the_last_round() {
+    let (keys, _) = keys(4);
+    let (mut instance, _) = start(4, 1, &[]).expect("a fresh start");
+    // More than a third, and then more than two thirds, conspire.
+    for (kind, signers) in [
+        (RoundCertificateKind::Skip, &[0, 2][..]),
+        (RoundCertificateKind::Precommits, &[0, 2, 3]),
+    ] {
+        let signed = |&city: &usize| {
+            let vote = vote(&keys[city], VoteKind::Precommit, (1, MAX_ROUND), B256::ZERO);
+            RoundSignature {
+                kind: vote.kind,
+                block_hash: vote.block_hash,
+                validator: vote.validator,
+                signature: vote.signature,
+            }
+        };
+        let signatures = signers.iter().map(signed).collect();
+        let certificate = RoundCertificate {
+            kind,
+            height: 1,
+            round: MAX_ROUND,
+            signatures,
+        };
+        let message = instance
+            .authenticate(&Message::Round(certificate))
+            .expect("authentic");
+        let effects = instance
+            .step(Input::Message(message))
+            .expect("the last round is one");
+        assert_eq!(instance.round(), MAX_ROUND);
+        let timer = timer(&effects, TimeoutKind::Precommit);
+        if let Some(timer) = timer {
+            let effects = instance
+                .step(Input::Timeout(timer))
+                .expect("the round after is begun");
+            let propose = self::timer(&effects, TimeoutKind::Propose).expect("a wait");
+            let refused = instance.step(Input::Timeout(propose));
+            assert!(
+                matches!(refused, Err(Error::RoundTooHigh { .. })),
+                "{refused:?}"
+            );
+            return;
+        }
+    }
+    panic!("the round after the last was never begun");
+}
+
+#[test]
+fn what_is_known_is_not_verified_again() {
+    let (keys, _) = keys(4);
+    let (mut instance, _) = start(4, 1, &[]).expect("a fresh start");
+    let first = Message::Vote(vote(&keys[0], VoteKind::Prevote, (1, 0), BLOCK));
+    says(&mut instance, first.clone());
+    assert_eq!(instance.authenticate(&first), Err(Refused::Known));
+    // Not so what contradicts it.
+    let second = Message::Vote(vote(&keys[0], VoteKind::Prevote, (1, 0), OTHER));
+    assert!(instance.authenticate(&second).is_ok());
+}
+
+#[test]
 fn a_log_that_contradicts_itself_starts_nothing() {
     let (keys, _) = keys(4);
     // A prevote for a block that the log does not explain, and the time-out that makes it nil.
@@ -554,6 +633,12 @@ fn a_log_that_contradicts_itself_starts_nothing() {
         },
     ];
     assert!(matches!(start(4, 1, &log), Err(Error::Core(_))));
+}
+
+#[test]
+fn an_instance_may_change_threads() {
+    const fn send<T: Send>() {}
+    send::<Instance>();
 }
 
 #[test]
@@ -596,6 +681,7 @@ fn a_message_for_another_height_gets_nowhere() {
     };
     let early = crate::authenticate(&early, &audience).expect("authentic at height 2");
     assert_eq!(instance.step(Input::Message(early)).expect("ignored"), []);
+    assert_eq!(instance.core.input_queue.len(), 0, "nor is it kept");
 }
 
 #[test]
