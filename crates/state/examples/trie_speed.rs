@@ -161,18 +161,24 @@ fn main() {
         );
     }
 
-    println!("nothing cached: rows read a leaf");
+    println!(
+        "no branch cached: rows read a leaf, when the accounts were read before (as execution does) and when not"
+    );
     for count in [1, 10, 100, 1_000, 10_000] {
-        let mut read = 0;
-        for _ in 0..5 {
+        let mut read = [0, 0];
+        for known in [true, false].repeat(5) {
             bench.state = state(CACHE_BYTES);
             let (changes, view, number) = (bench.changes(count), bench.view(), bench.head + 1);
+            for address in changes.accounts.keys().filter(|_| known) {
+                view.account(*address).expect("simulated tables are read");
+            }
             let prepared = bench
                 .state
                 .prepare(&view, number, &changes)
                 .expect("simulated tables are read");
-            read += prepared.rows_read();
+            read[usize::from(!known)] += prepared.rows_read();
         }
-        println!("{count:6}: {:.2}", read as f64 / 5.0 / count as f64);
+        let [known, unknown] = read.map(|read| read as f64 / 5.0 / count as f64);
+        println!("{count:6}: {known:.2}, {unknown:.2}");
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_trie::HashBuilder;
 use alloy_trie::Nibbles;
 use alloy_trie::proof::verify_proof;
-use store::simulated::{Disk, SimulatedTables};
+use store::simulated::Disk;
 use store::tables::{Batch, Tables};
 use types::ChainId;
 
@@ -40,7 +41,7 @@ pub(super) type Model = BTreeMap<Address, (Info, BTreeMap<U256, U256>)>;
 /// A committed chain: its tables, its state, and how far it is.
 #[derive(Debug)]
 pub(super) struct Chain {
-    pub(super) tables: SimulatedTables,
+    pub(super) tables: Arc<dyn Tables>,
     pub(super) state: State,
     pub(super) head: Option<u64>,
     pub(super) model: Model,
@@ -59,14 +60,23 @@ pub(super) fn address(n: u64) -> Address {
 
 impl Chain {
     pub(super) fn new(keep: History) -> Self {
-        let (tables, model) = (Disk::new(1).open_tables(), Model::new());
+        Self::on(Arc::new(Disk::new(1).open_tables()), keep)
+    }
+
+    pub(super) fn on(tables: Arc<dyn Tables>, keep: History) -> Self {
         Self {
             tables,
             state: state(keep),
             head: None,
-            model,
+            model: Model::new(),
             keep,
         }
+    }
+
+    /// Goes on with less or more of the past.
+    pub(super) fn keep(&mut self, keep: History) {
+        self.keep = keep;
+        self.reopen();
     }
 
     /// Forgets all that is not in rows.

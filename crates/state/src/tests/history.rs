@@ -1,7 +1,9 @@
 //! Every block answers for ever, or as long as it is kept, as it did when it was the latest.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, B256, U256, keccak256};
-use store::tables::Tables;
+use store::{LsmOptions, LsmTables};
 
 use super::chain::{
     ACCOUNTS, Chain, Model, Random, SLOTS, account, address, random_changes, root, verify,
@@ -115,7 +117,10 @@ fn only_so_many_blocks_are_kept_and_nothing_of_older_ones() {
         let oldest = number.saturating_sub(10);
         for kept in oldest..=number {
             let view = chain.view(kept);
-            assert_eq!(view.root().unwrap(), root(&models[usize::try_from(kept).unwrap()]));
+            assert_eq!(
+                view.root().unwrap(),
+                root(&models[usize::try_from(kept).unwrap()])
+            );
         }
         if let Some(gone) = oldest.checked_sub(1) {
             let refused = chain
@@ -146,4 +151,63 @@ fn only_so_many_blocks_are_kept_and_nothing_of_older_ones() {
             head: 59
         }
     ));
+}
+
+#[test]
+fn keeping_less_than_before_forgets_some_blocks_at_a_time() {
+    let mut random = Random(6);
+    let mut chain = Chain::new(History::All);
+    for _ in 0..60 {
+        chain.block(&random_changes(&mut random));
+    }
+    chain.keep(History::Blocks(5));
+    let mut oldest = Vec::new();
+    for _ in 0..5 {
+        chain.block(&random_changes(&mut random));
+        let head = chain.head.unwrap();
+        let refused = chain
+            .state
+            .view(chain.tables.snapshot(), head, 0)
+            .unwrap_err();
+        let ViewError::NotKept { oldest: kept, .. } = refused else {
+            panic!("{refused}")
+        };
+        chain.view(kept).recomputed_root().unwrap();
+        oldest.push(kept);
+    }
+    assert_eq!(oldest, [16, 32, 48, 58, 59]);
+}
+
+#[test]
+fn the_real_tables_answer_like_the_simulated_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = LsmTables::open(folder.path(), LsmOptions::small()).unwrap();
+    let mut chains = [
+        Chain::on(Arc::new(tables), History::Blocks(30)),
+        Chain::new(History::Blocks(30)),
+    ];
+    let mut random = Random(7);
+    for number in 0..80 {
+        let changes = random_changes(&mut random);
+        for chain in &mut chains {
+            chain.block(&changes);
+            if number % 9 == 0 {
+                chain.tables.flush().unwrap();
+                chain.reopen();
+            }
+        }
+    }
+    let [real, simulated] = &chains;
+    assert_eq!(real.rows(0..=0xff), simulated.rows(0..=0xff));
+    for number in 49..80 {
+        assert_eq!(ask(&real.view(number)), ask(&simulated.view(number)));
+    }
+    check(&real.view(60), &{
+        let mut random = Random(7);
+        let mut replayed = Chain::new(History::All);
+        for _ in 0..=60 {
+            replayed.block(&random_changes(&mut random));
+        }
+        replayed.model
+    });
 }

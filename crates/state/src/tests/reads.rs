@@ -1,7 +1,7 @@
 //! Candidates, reopening, and how many rows are read.
 
 use alloy_primitives::{B256, Bytes, U256, keccak256};
-use store::tables::{Batch, Tables};
+use store::tables::Batch;
 
 use super::chain::{Chain, Random, address, random_changes};
 use crate::{AccountChange, Changes, EMPTY_ROOT, History, Info, StateError, View};

@@ -98,5 +98,9 @@ impl Path {
 /// Nibble `at` of a key.
 pub(super) fn nibble(key: &B256, at: usize) -> u8 {
     let byte = key[at / 2];
-    if at.is_multiple_of(2) { byte >> 4 } else { byte & 0x0f }
+    if at.is_multiple_of(2) {
+        byte >> 4
+    } else {
+        byte & 0x0f
+    }
 }

@@ -309,6 +309,9 @@ impl<'a> Work<'a> {
 
     /// Those of `changes` that go through the extension; the others find nothing to remove.
     pub(super) fn below<'c>(&self, depth: usize, changes: &'c [Change<'a>]) -> &'c [Change<'a>] {
+        if self.extension.is_empty() {
+            return changes;
+        }
         let through = |change: &Change<'_>| {
             shared(&self.extension, &change.key, depth) == self.extension.len()
         };
