@@ -15,7 +15,9 @@ pub(crate) fn balance(api: &Api, arguments: &mut Arguments<'_>) -> Result<U256, 
     arguments.end()?;
     let moment = api.moment()?;
     let view = Place::of(&moment, block, BlockNumberOrTag::Latest)?.view(&moment)?;
-    Ok(view.account(address)?.map_or(U256::ZERO, |account| account.balance))
+    Ok(view
+        .account(address)?
+        .map_or(U256::ZERO, |account| account.balance))
 }
 
 /// `eth_getTransactionCount`: the next nonce; for `pending` that after the gapless transactions in the pool.
@@ -28,7 +30,9 @@ pub(crate) fn nonce(api: &Api, arguments: &mut Arguments<'_>) -> Result<U64, Fai
     }
     let moment = api.moment()?;
     let view = Place::of(&moment, block, BlockNumberOrTag::Latest)?.view(&moment)?;
-    Ok(U64::from(view.account(address)?.map_or(0, |account| account.nonce)))
+    Ok(U64::from(
+        view.account(address)?.map_or(0, |account| account.nonce),
+    ))
 }
 
 /// The nonce after the gapless transactions of `address` in the pool, or that of the state where there are none.
@@ -48,7 +52,9 @@ pub(crate) fn code(api: &Api, arguments: &mut Arguments<'_>) -> Result<Bytes, Fa
     arguments.end()?;
     let moment = api.moment()?;
     let view = Place::of(&moment, block, BlockNumberOrTag::Latest)?.view(&moment)?;
-    let Some(account) = view.account(address)? else { return Ok(Bytes::new()) };
+    let Some(account) = view.account(address)? else {
+        return Ok(Bytes::new());
+    };
     Ok(view.code(account.code_hash)?)
 }
 
@@ -60,7 +66,9 @@ pub(crate) fn storage(api: &Api, arguments: &mut Arguments<'_>) -> Result<B256, 
     arguments.end()?;
     let moment = api.moment()?;
     let view = Place::of(&moment, block, BlockNumberOrTag::Latest)?.view(&moment)?;
-    Ok(view.storage(address, U256::from_be_bytes(slot.hash.0))?.into())
+    Ok(view
+        .storage(address, U256::from_be_bytes(slot.hash.0))?
+        .into())
 }
 
 /// A slot, as it was asked for: as a number or as 32 bytes.
@@ -75,7 +83,10 @@ pub(crate) struct StorageKey {
 impl StorageKey {
     /// Reads hexadecimal of up to 32 bytes, with an odd digit too.
     pub(crate) fn read(key: String) -> Result<Self, Failure> {
-        let digits = key.strip_prefix("0x").or_else(|| key.strip_prefix("0X")).unwrap_or(&key);
+        let digits = key
+            .strip_prefix("0x")
+            .or_else(|| key.strip_prefix("0X"))
+            .unwrap_or(&key);
         if digits.len() > 64 {
             return Err(Failure::StorageKeyTooLong { key });
         }
@@ -90,7 +101,11 @@ impl StorageKey {
 
     /// In the form in which it was asked for.
     pub(crate) fn answer(&self) -> String {
-        if self.whole { self.hash.to_string() } else { format!("{:#x}", U256::from_be_bytes(self.hash.0)) }
+        if self.whole {
+            self.hash.to_string()
+        } else {
+            format!("{:#x}", U256::from_be_bytes(self.hash.0))
+        }
     }
 }
 
@@ -102,11 +117,29 @@ mod tests {
     #[test]
     fn a_slot_is_a_number_or_32_bytes_and_is_repeated_as_asked() {
         let whole = format!("0x{:0>64}", "1f");
-        for (asked, answered) in [("0x0", "0x0"), ("0x00", "0x0"), ("0x1f", "0x1f"), ("0x", "0x0"), (&whole, &whole)] {
-            assert_eq!(StorageKey::read(asked.to_owned()).unwrap().answer(), *answered);
+        for (asked, answered) in [
+            ("0x0", "0x0"),
+            ("0x00", "0x0"),
+            ("0x1f", "0x1f"),
+            ("0x", "0x0"),
+            (&whole, &whole),
+        ] {
+            assert_eq!(
+                StorageKey::read(asked.to_owned()).unwrap().answer(),
+                *answered
+            );
         }
-        assert!(matches!(StorageKey::read(String::from("0xasdf")), Err(Failure::StorageKey { .. })));
-        assert!(matches!(StorageKey::read("0".repeat(65)), Err(Failure::StorageKeyTooLong { .. })));
-        assert!(matches!(StorageKey::read("é".repeat(32)), Err(Failure::StorageKey { .. })));
+        assert!(matches!(
+            StorageKey::read(String::from("0xasdf")),
+            Err(Failure::StorageKey { .. })
+        ));
+        assert!(matches!(
+            StorageKey::read("0".repeat(65)),
+            Err(Failure::StorageKeyTooLong { .. })
+        ));
+        assert!(matches!(
+            StorageKey::read("é".repeat(32)),
+            Err(Failure::StorageKey { .. })
+        ));
     }
 }

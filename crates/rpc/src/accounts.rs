@@ -42,16 +42,34 @@ struct Account {
 
 impl Accounts {
     pub(crate) fn new(signers: Vec<PrivateKeySigner>) -> Self {
-        Self(signers.into_iter().map(|signer| Account { signer, turn: tokio::sync::Mutex::default() }).collect())
+        Self(
+            signers
+                .into_iter()
+                .map(|signer| Account {
+                    signer,
+                    turn: tokio::sync::Mutex::default(),
+                })
+                .collect(),
+        )
     }
 
     /// The addresses that `caller` may use.
     pub(crate) fn addresses(&self, caller: Caller) -> Vec<Address> {
-        if caller.is_local { self.0.iter().map(|account| account.signer.address()).collect() } else { Vec::new() }
+        if caller.is_local {
+            self.0
+                .iter()
+                .map(|account| account.signer.address())
+                .collect()
+        } else {
+            Vec::new()
+        }
     }
 
     fn get(&self, caller: Caller, address: Address) -> Result<&Account, Failure> {
-        let found = self.0.iter().find(|account| account.signer.address() == address);
+        let found = self
+            .0
+            .iter()
+            .find(|account| account.signer.address() == address);
         match found {
             Some(_) if !caller.is_local => Err(Failure::AccountsLocked),
             Some(account) => Ok(account),
@@ -60,14 +78,30 @@ impl Accounts {
     }
 
     /// `eth_sign`, `personal_sign`: over the message with Ethereum's prefix (EIP-191).
-    pub(crate) fn sign(&self, caller: Caller, address: Address, message: &[u8]) -> Result<Bytes, Failure> {
-        let signature = self.get(caller, address)?.signer.sign_message_sync(message)?;
+    pub(crate) fn sign(
+        &self,
+        caller: Caller,
+        address: Address,
+        message: &[u8],
+    ) -> Result<Bytes, Failure> {
+        let signature = self
+            .get(caller, address)?
+            .signer
+            .sign_message_sync(message)?;
         Ok(signature.as_bytes().into())
     }
 
     /// `eth_signTypedData_v4` (EIP-712).
-    pub(crate) fn sign_typed(&self, caller: Caller, address: Address, data: &Typed) -> Result<Bytes, Failure> {
-        let signature = self.get(caller, address)?.signer.sign_dynamic_typed_data_sync(&data.0)?;
+    pub(crate) fn sign_typed(
+        &self,
+        caller: Caller,
+        address: Address,
+        data: &Typed,
+    ) -> Result<Bytes, Failure> {
+        let signature = self
+            .get(caller, address)?
+            .signer
+            .sign_dynamic_typed_data_sync(&data.0)?;
         Ok(signature.as_bytes().into())
     }
 }
@@ -103,7 +137,11 @@ pub(crate) struct SignedAnswer {
 }
 
 /// `eth_sendTransaction`: fills in what is missing, signs, and gives it to the pool.
-pub(crate) async fn send(api: &Arc<Api>, caller: Caller, request: TransactionRequest) -> Result<B256, Failure> {
+pub(crate) async fn send(
+    api: &Arc<Api>,
+    caller: Caller,
+    request: TransactionRequest,
+) -> Result<B256, Failure> {
     let account = api.accounts.get(caller, from(&request)?)?;
     let _turn = account.turn.lock().await;
     let transaction = signed(api, caller, request).await?;
@@ -127,16 +165,24 @@ pub(crate) async fn sign_transaction(
 }
 
 fn from(request: &TransactionRequest) -> Result<Address, Failure> {
-    request.from.ok_or(Failure::Incomplete("\"from\" is missing"))
+    request
+        .from
+        .ok_or(Failure::Incomplete("\"from\" is missing"))
 }
 
-async fn signed(api: &Arc<Api>, caller: Caller, request: TransactionRequest) -> Result<Transaction, Failure> {
+async fn signed(
+    api: &Arc<Api>,
+    caller: Caller,
+    request: TransactionRequest,
+) -> Result<Transaction, Failure> {
     let shared = Arc::clone(api);
     api.run(Work::Evm, move || {
         let address = from(&request)?;
         let account = shared.accounts.get(caller, address)?;
         let filled = fill(&shared, address, request)?;
-        let typed = filled.build_typed_tx().map_err(|_fields| Failure::Incomplete("fields of its type are missing"))?;
+        let typed = filled
+            .build_typed_tx()
+            .map_err(|_fields| Failure::Incomplete("fields of its type are missing"))?;
         let signature = account.signer.sign_hash_sync(&typed.signature_hash())?;
         let envelope: TxEnvelope = typed.into_envelope(signature);
         Ok(Transaction::new_unchecked(envelope, address))
@@ -145,7 +191,11 @@ async fn signed(api: &Arc<Api>, caller: Caller, request: TransactionRequest) -> 
 }
 
 /// Fills in nonce, chain, fees and gas, and brings the data to its one place.
-fn fill(api: &Api, address: Address, mut request: TransactionRequest) -> Result<TransactionRequest, Failure> {
+fn fill(
+    api: &Api,
+    address: Address,
+    mut request: TransactionRequest,
+) -> Result<TransactionRequest, Failure> {
     let chain = api.chain.reader().profile().chain_id.get();
     if let Some(asked) = request.chain_id
         && asked != chain
@@ -153,12 +203,16 @@ fn fill(api: &Api, address: Address, mut request: TransactionRequest) -> Result<
         return Err(Failure::ChainId { asked, chain });
     }
     if request.has_eip4844_fields() {
-        return Err(Failure::Incomplete("blob transactions are not accepted here"));
+        return Err(Failure::Incomplete(
+            "blob transactions are not accepted here",
+        ));
     }
     let data = simulate::data(std::mem::take(&mut request.input))?;
     if matches!(request.to, None | Some(TxKind::Create)) {
         if data.is_empty() {
-            return Err(Failure::Incomplete("contract creation without any data provided"));
+            return Err(Failure::Incomplete(
+                "contract creation without any data provided",
+            ));
         }
         request.to = Some(TxKind::Create);
     }
@@ -168,11 +222,11 @@ fn fill(api: &Api, address: Address, mut request: TransactionRequest) -> Result<
         Some(nonce) => nonce,
         None => next_nonce(api, address)?,
     });
-    fill_fees(api, &mut request)?;
     if request.gas.is_none() {
-        // Estimated without the fees just filled in, which must not bound it.
+        // Before the fees, so that those filled in do not bound it.
         request.gas = Some(simulate::gas_now(api, &request)?);
     }
+    fill_fees(api, &mut request)?;
     Ok(request)
 }
 
@@ -186,9 +240,17 @@ fn fill_fees(api: &Api, request: &mut TransactionRequest) -> Result<(), Failure>
         return Ok(());
     }
     let priority = request.max_priority_fee_per_gas;
-    let priority = priority.unwrap_or_else(|| offer.priority.min(request.max_fee_per_gas.unwrap_or(u128::MAX)));
+    let priority = priority.unwrap_or_else(|| {
+        offer
+            .priority
+            .min(request.max_fee_per_gas.unwrap_or(u128::MAX))
+    });
     request.max_priority_fee_per_gas = Some(priority);
-    request.max_fee_per_gas = Some(request.max_fee_per_gas.unwrap_or_else(|| offer.max_fee.max(priority)));
+    request.max_fee_per_gas = Some(
+        request
+            .max_fee_per_gas
+            .unwrap_or_else(|| offer.max_fee.max(priority)),
+    );
     Ok(())
 }
 
@@ -213,10 +275,21 @@ mod tests {
         assert_eq!(accounts.addresses(AWAY), [Address::ZERO; 0]);
         let signature = accounts.sign(LOCAL, address, b"hello").unwrap();
         let signature = Signature::try_from(signature.as_ref()).unwrap();
-        assert_eq!(signature.recover_address_from_msg(b"hello").unwrap(), address);
-        assert!(matches!(accounts.sign(AWAY, address, b"hello"), Err(Failure::AccountsLocked)));
+        assert_eq!(
+            signature.recover_address_from_msg(b"hello").unwrap(),
+            address
+        );
+        assert!(matches!(
+            accounts.sign(AWAY, address, b"hello"),
+            Err(Failure::AccountsLocked)
+        ));
         let unknown = accounts.sign(LOCAL, Address::ZERO, b"hello");
-        assert!(matches!(unknown, Err(Failure::UnknownAccount { address: Address::ZERO })));
+        assert!(matches!(
+            unknown,
+            Err(Failure::UnknownAccount {
+                address: Address::ZERO
+            })
+        ));
     }
 
     #[test]
@@ -236,6 +309,9 @@ mod tests {
         assert_eq!(signed, accounts.sign_typed(LOCAL, address, &text).unwrap());
         let hash = object.0.eip712_signing_hash().unwrap();
         let signature = Signature::try_from(signed.as_ref()).unwrap();
-        assert_eq!(signature.recover_address_from_prehash(&hash).unwrap(), address);
+        assert_eq!(
+            signature.recover_address_from_prehash(&hash).unwrap(),
+            address
+        );
     }
 }

@@ -44,7 +44,11 @@ impl Api {
         client_version: String,
         network: NetworkInfo,
     ) -> Result<Self, Failure> {
-        let genesis = chain.reader().moment()?.header(0)?.ok_or(Failure::NoHeader)?;
+        let genesis = chain
+            .reader()
+            .moment()?
+            .header(0)?
+            .ok_or(Failure::NoHeader)?;
         Ok(Self {
             chain,
             accounts,
@@ -74,7 +78,10 @@ impl Api {
             Work::Read => &self.readers,
             Work::Evm => &self.evms,
         };
-        let place = Arc::clone(places).acquire_owned().await.map_err(|_closed| Failure::Stopping)?;
+        let place = Arc::clone(places)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| Failure::Stopping)?;
         let worker = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(place);

@@ -33,7 +33,9 @@ impl<'a> Arguments<'a> {
     pub(crate) fn optional<T: Deserialize<'a>>(&mut self) -> Result<Option<T>, Failure> {
         let index = self.taken;
         self.taken += 1;
-        let Some(value) = self.values.get(index) else { return Ok(None) };
+        let Some(value) = self.values.get(index) else {
+            return Ok(None);
+        };
         serde_json::from_str(value.get()).map_err(|source| Failure::Argument { index, source })
     }
 
@@ -65,16 +67,28 @@ mod tests {
         let mut arguments = Arguments::new(&params).unwrap();
         assert_eq!(arguments.required::<u8>().unwrap(), 1);
         assert_eq!(arguments.optional::<u8>().unwrap(), Some(2));
-        assert!(matches!(arguments.end(), Err(Failure::TooManyArguments { most: 2 })));
+        assert!(matches!(
+            arguments.end(),
+            Err(Failure::TooManyArguments { most: 2 })
+        ));
     }
 
     #[test]
     fn what_is_not_an_array_or_not_of_the_type_is_refused_by_position() {
-        assert!(matches!(Arguments::new(&Params::new(Some("{}"))), Err(Failure::NotAnArray(_))));
+        assert!(matches!(
+            Arguments::new(&Params::new(Some("{}"))),
+            Err(Failure::NotAnArray(_))
+        ));
         let params = Params::new(Some("[1,\"x\"]"));
         let mut arguments = Arguments::new(&params).unwrap();
         arguments.required::<u8>().unwrap();
-        assert!(matches!(arguments.required::<u8>(), Err(Failure::Argument { index: 1, .. })));
-        assert!(matches!(arguments.required::<u8>(), Err(Failure::MissingArgument { index: 2 })));
+        assert!(matches!(
+            arguments.required::<u8>(),
+            Err(Failure::Argument { index: 1, .. })
+        ));
+        assert!(matches!(
+            arguments.required::<u8>(),
+            Err(Failure::MissingArgument { index: 2 })
+        ));
     }
 }

@@ -22,7 +22,10 @@ pub(crate) fn number(api: &Api, arguments: &mut Arguments<'_>) -> Result<U64, Fa
 }
 
 /// `eth_getBlockByNumber`
-pub(crate) fn by_number(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<BlockAnswer>, Failure> {
+pub(crate) fn by_number(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<BlockAnswer>, Failure> {
     let tag: BlockNumberOrTag = arguments.required()?;
     let full: Option<bool> = arguments.optional()?;
     arguments.end()?;
@@ -30,22 +33,32 @@ pub(crate) fn by_number(api: &Api, arguments: &mut Arguments<'_>) -> Result<Opti
     if tag.is_pending() {
         return Ok(Some(pending(&moment, api.chain.now_ms())));
     }
-    let Some(head) = find_number(&moment, tag)? else { return Ok(None) };
+    let Some(head) = find_number(&moment, tag)? else {
+        return Ok(None);
+    };
     block(&moment, head.header.number, full.unwrap_or_default())
 }
 
 /// `eth_getBlockByHash`
-pub(crate) fn by_hash(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<BlockAnswer>, Failure> {
+pub(crate) fn by_hash(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<BlockAnswer>, Failure> {
     let hash: B256 = arguments.required()?;
     let full: Option<bool> = arguments.optional()?;
     arguments.end()?;
     let moment = api.moment()?;
-    let Some(head) = find_hash(&moment, hash)? else { return Ok(None) };
+    let Some(head) = find_hash(&moment, hash)? else {
+        return Ok(None);
+    };
     block(&moment, head.header.number, full.unwrap_or_default())
 }
 
 /// `eth_getBlockTransactionCountByNumber`
-pub(crate) fn count_by_number(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<U64>, Failure> {
+pub(crate) fn count_by_number(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<U64>, Failure> {
     let tag: BlockNumberOrTag = arguments.required()?;
     arguments.end()?;
     if tag.is_pending() {
@@ -55,14 +68,20 @@ pub(crate) fn count_by_number(api: &Api, arguments: &mut Arguments<'_>) -> Resul
 }
 
 /// `eth_getBlockTransactionCountByHash`
-pub(crate) fn count_by_hash(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<U64>, Failure> {
+pub(crate) fn count_by_hash(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<U64>, Failure> {
     let hash: B256 = arguments.required()?;
     arguments.end()?;
     count(api, hash.into(), |block| block.body.transactions.len())
 }
 
 /// `eth_getUncleCountByBlockNumber`
-pub(crate) fn uncles_by_number(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<U64>, Failure> {
+pub(crate) fn uncles_by_number(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<U64>, Failure> {
     let tag: BlockNumberOrTag = arguments.required()?;
     arguments.end()?;
     if tag.is_pending() {
@@ -72,27 +91,45 @@ pub(crate) fn uncles_by_number(api: &Api, arguments: &mut Arguments<'_>) -> Resu
 }
 
 /// `eth_getUncleCountByBlockHash`
-pub(crate) fn uncles_by_hash(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<U64>, Failure> {
+pub(crate) fn uncles_by_hash(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<U64>, Failure> {
     let hash: B256 = arguments.required()?;
     arguments.end()?;
     count(api, hash.into(), |block| block.body.ommers.len())
 }
 
 /// `eth_getBlockReceipts`
-pub(crate) fn receipts(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<Vec<ReceiptAnswer>>, Failure> {
+pub(crate) fn receipts(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<Vec<ReceiptAnswer>>, Failure> {
     let id: BlockId = arguments.required()?;
     arguments.end()?;
     let moment = api.moment()?;
-    let Some(Place::Block(head)) = find(&moment, id)? else { return Ok(None) };
+    let Some(Place::Block(head)) = find(&moment, id)? else {
+        return Ok(None);
+    };
     let number = head.header.number;
-    let (Some(block), Some(receipts)) = (moment.block(number)?, moment.receipts(number)?) else { return Ok(None) };
-    Ok(Some(receipt::of_block(&moment.profile().rules, &block, &receipts)))
+    let (Some(block), Some(receipts)) = (moment.block(number)?, moment.receipts(number)?) else {
+        return Ok(None);
+    };
+    Ok(Some(receipt::of_block(
+        &moment.profile().rules,
+        &block,
+        &receipts,
+    )))
 }
 
 fn count(api: &Api, id: BlockId, of: impl FnOnce(&Block) -> usize) -> Result<Option<U64>, Failure> {
     let moment = api.moment()?;
-    let Some(Place::Block(head)) = find(&moment, id)? else { return Ok(None) };
-    Ok(moment.block(head.header.number)?.map(|block| U64::from(of(&block))))
+    let Some(Place::Block(head)) = find(&moment, id)? else {
+        return Ok(None);
+    };
+    Ok(moment
+        .block(head.header.number)?
+        .map(|block| U64::from(of(&block))))
 }
 
 fn block(moment: &Moment, number: u64, full: bool) -> Result<Option<BlockAnswer>, Failure> {
@@ -115,7 +152,9 @@ fn pending(moment: &Moment, now_ms: u64) -> BlockAnswer {
         withdrawals_root: parent.withdrawals_root,
         blob_gas_used: parent.blob_gas_used.map(|_| 0),
         excess_blob_gas: parent.excess_blob_gas.and(env.excess_blob_gas),
-        parent_beacon_block_root: parent.parent_beacon_block_root.and(env.parent_beacon_block_root),
+        parent_beacon_block_root: parent
+            .parent_beacon_block_root
+            .and(env.parent_beacon_block_root),
         ..Header::default()
     };
     BlockAnswer::pending(&header)

@@ -35,7 +35,10 @@ impl Config {
     pub fn new(listen: SocketAddr, network: NetworkInfo) -> Self {
         Self {
             listen,
-            cors: Cors { loopback: true, origins: Vec::new() },
+            cors: Cors {
+                loopback: true,
+                origins: Vec::new(),
+            },
             hosts: Vec::new(),
             limits: Limits::default(),
             accounts: Vec::new(),

@@ -61,7 +61,10 @@ impl Traffic {
         let mut counts = self.counts.lock();
         counts.calls += 1;
         counts.call_bytes += bytes;
-        Turn { traffic: self, bytes }
+        Turn {
+            traffic: self,
+            bytes,
+        }
     }
 
     /// Waits until answers that the client has not taken are few enough, and adds one of `bytes` to them.
@@ -123,8 +126,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) const fn new(socket: TcpStream, traffic: Arc<Traffic>, place: OwnedSemaphorePermit) -> Self {
-        Self { socket, traffic, _place: place }
+    pub(crate) const fn new(
+        socket: TcpStream,
+        traffic: Arc<Traffic>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            socket,
+            traffic,
+            _place: place,
+        }
     }
 }
 
@@ -140,7 +151,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write(context, bytes))?;
         self.traffic.wrote(written);
         Poll::Ready(Ok(written))
@@ -176,7 +191,9 @@ mod tests {
     use super::{ANSWER_BYTES, CALL_BYTES, CALLS, Traffic};
 
     fn is_read(traffic: &Traffic) -> bool {
-        traffic.poll_room(&Context::from_waker(Waker::noop())).is_ready()
+        traffic
+            .poll_room(&Context::from_waker(Waker::noop()))
+            .is_ready()
     }
 
     #[test]

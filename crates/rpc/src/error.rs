@@ -23,7 +23,10 @@ pub(crate) enum Failure {
     #[error("missing value for required argument {index}")]
     MissingArgument { index: usize },
     #[error("invalid argument {index}: {source}")]
-    Argument { index: usize, source: serde_json::Error },
+    Argument {
+        index: usize,
+        source: serde_json::Error,
+    },
     #[error("too many arguments, want at most {most}")]
     TooManyArguments { most: usize },
     /// A value of the right type that cannot be meant.
@@ -44,7 +47,9 @@ pub(crate) enum Failure {
     PendingRefused,
     #[error("filter not found")]
     NoFilter,
-    #[error("the filter missed {missed} transactions and is gone; install it anew and ask it more often")]
+    #[error(
+        "the filter missed {missed} transactions and is gone; install it anew and ask it more often"
+    )]
     FilterBehind { missed: u64 },
     #[error("unknown account {address}: this server holds no key for it")]
     UnknownAccount { address: Address },
@@ -116,7 +121,11 @@ impl Failure {
             Self::Limit { .. } | Self::Busy { .. } => LIMIT,
             Self::Reverted { .. } => REVERT,
             Self::NotYetMined { .. } => NOT_YET_MINED,
-            Self::State(_) | Self::Read(_) | Self::Answer(_) | Self::Stopping | Self::Panicked(_) => INTERNAL,
+            Self::State(_)
+            | Self::Read(_)
+            | Self::Answer(_)
+            | Self::Stopping
+            | Self::Panicked(_) => INTERNAL,
             Self::ChainId { .. }
             | Self::NoHeader
             | Self::UnknownBlock { .. }
@@ -174,13 +183,16 @@ impl From<Failure> for ErrorObjectOwned {
 
 /// `execution reverted`, and why where the data says so: Solidity's `Error(string)` and `Panic(uint256)`.
 fn reverted(output: &Bytes) -> String {
-    let reason = Revert::abi_decode(output).map(|revert| revert.reason).ok().or_else(|| {
-        let panic = alloy_sol_types::Panic::abi_decode(output).ok()?;
-        Some(match panic.kind() {
-            Some(kind) => String::from(panic_text(kind)),
-            None => format!("unknown panic code: {:#x}", panic.code),
-        })
-    });
+    let reason = Revert::abi_decode(output)
+        .map(|revert| revert.reason)
+        .ok()
+        .or_else(|| {
+            let panic = alloy_sol_types::Panic::abi_decode(output).ok()?;
+            Some(match panic.kind() {
+                Some(kind) => String::from(panic_text(kind)),
+                None => format!("unknown panic code: {:#x}", panic.code),
+            })
+        });
     match reason {
         Some(reason) => format!("execution reverted: {reason}"),
         None => String::from("execution reverted"),
@@ -224,16 +236,30 @@ mod tests {
     use super::Failure;
 
     fn answer(output: impl Into<Bytes>) -> (i32, String, String) {
-        let error = ErrorObjectOwned::from(Failure::Reverted { output: output.into() });
-        (error.code(), error.message().to_owned(), error.data().unwrap().get().to_owned())
+        let error = ErrorObjectOwned::from(Failure::Reverted {
+            output: output.into(),
+        });
+        (
+            error.code(),
+            error.message().to_owned(),
+            error.data().unwrap().get().to_owned(),
+        )
     }
 
     #[test]
     fn a_revert_says_its_reason_and_gives_its_data() {
         let output = Revert::from("user error").abi_encode();
         let data = format!("\"{}\"", Bytes::from(output.clone()));
-        assert_eq!(answer(output), (3, String::from("execution reverted: user error"), data));
-        let (_, message, _) = answer(Panic { code: U256::from(1) }.abi_encode());
+        assert_eq!(
+            answer(output),
+            (3, String::from("execution reverted: user error"), data)
+        );
+        let (_, message, _) = answer(
+            Panic {
+                code: U256::from(1),
+            }
+            .abi_encode(),
+        );
         assert_eq!(message, "execution reverted: assert(false)");
         let (_, message, data) = answer(b"wrong-calldatasize".as_slice());
         assert_eq!(message, "execution reverted");

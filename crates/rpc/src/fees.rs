@@ -42,7 +42,11 @@ pub(crate) fn priority_fee(api: &Api, arguments: &mut Arguments<'_>) -> Result<U
 pub(crate) fn blob_base_fee(api: &Api, arguments: &mut Arguments<'_>) -> Result<U128, Failure> {
     arguments.end()?;
     let moment = api.moment()?;
-    Ok(U128::from(moment.env(&moment.head().header).blob_base_fee(&moment.profile().rules)))
+    Ok(U128::from(
+        moment
+            .env(&moment.head().header)
+            .blob_base_fee(&moment.profile().rules),
+    ))
 }
 
 /// What a transaction should offer so that a block takes it.
@@ -58,7 +62,10 @@ pub(crate) struct Offer {
 pub(crate) fn suggested_offer(moment: &Moment) -> Result<Offer, Failure> {
     let priority = suggested_tip(moment)?;
     let base_fee = u128::from(base_fee(&moment.profile().rules, &moment.head().header));
-    Ok(Offer { max_fee: 2 * base_fee + priority, priority })
+    Ok(Offer {
+        max_fee: 2 * base_fee + priority,
+        priority,
+    })
 }
 
 fn suggested_tip(moment: &Moment) -> Result<u128, Failure> {
@@ -68,10 +75,16 @@ fn suggested_tip(moment: &Moment) -> Result<u128, Failure> {
     let newest = moment.head().header.number;
     let mut tips = Vec::new();
     for number in newest.saturating_sub(TIP_BLOCKS - 1)..=newest {
-        let Some(block) = moment.block(number)? else { continue };
+        let Some(block) = moment.block(number)? else {
+            continue;
+        };
         let fee = block.header.base_fee_per_gas.unwrap_or_default();
-        let mut of_block: Vec<u128> =
-            block.body.transactions.iter().filter_map(|transaction| transaction.effective_tip_per_gas(fee)).collect();
+        let mut of_block: Vec<u128> = block
+            .body
+            .transactions
+            .iter()
+            .filter_map(|transaction| transaction.effective_tip_per_gas(fee))
+            .collect();
         of_block.sort_unstable();
         tips.extend(of_block.into_iter().take(TIPS_PER_BLOCK));
     }
@@ -81,7 +94,11 @@ fn suggested_tip(moment: &Moment) -> Result<u128, Failure> {
 }
 
 fn base_fee(rules: &Rules, header: &Header) -> u64 {
-    if rules.is_free() { 0 } else { header.base_fee_per_gas.unwrap_or_default() }
+    if rules.is_free() {
+        0
+    } else {
+        header.base_fee_per_gas.unwrap_or_default()
+    }
 }
 
 /// What gas cost in a range of blocks.
@@ -105,7 +122,10 @@ pub(crate) struct FeeHistoryAnswer {
 struct Count(#[serde(deserialize_with = "alloy_serde::quantity::deserialize")] u64);
 
 /// `eth_feeHistory`
-pub(crate) fn history(api: &Api, arguments: &mut Arguments<'_>) -> Result<FeeHistoryAnswer, Failure> {
+pub(crate) fn history(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<FeeHistoryAnswer, Failure> {
     let Count(count) = arguments.required()?;
     let newest: BlockNumberOrTag = arguments.required()?;
     let percentiles: Option<Vec<f64>> = arguments.optional()?;
@@ -113,7 +133,10 @@ pub(crate) fn history(api: &Api, arguments: &mut Arguments<'_>) -> Result<FeeHis
     let percentiles = percentiles.unwrap_or_default();
     check(&percentiles, api.limits.fee_percentiles)?;
     let moment = api.moment()?;
-    let newest = find_number(&moment, newest)?.ok_or(Failure::NoHeader)?.header.number;
+    let newest = find_number(&moment, newest)?
+        .ok_or(Failure::NoHeader)?
+        .header
+        .number;
     let count = count.min(api.limits.fee_blocks).min(newest + 1);
     let oldest = newest + 1 - count;
     let mut answer = FeeHistoryAnswer {
@@ -142,12 +165,24 @@ pub(crate) fn history(api: &Api, arguments: &mut Arguments<'_>) -> Result<FeeHis
 impl FeeHistoryAnswer {
     fn push(&mut self, moment: &Moment, header: &Header) {
         let rules = &moment.profile().rules;
-        let ratio = |used: u64, most: u64| if most == 0 { 0.0 } else { used as f64 / most as f64 };
-        self.base_fee_per_gas.push(U64::from(base_fee(rules, header)));
-        self.gas_used_ratio.push(ratio(header.gas_used, header.gas_limit));
-        self.base_fee_per_blob_gas.push(blob_fee(rules, &moment.env(header)));
-        let most = rules.blobs.map_or(0, |blobs| blobs.max_blob_gas_per_block());
-        self.blob_gas_used_ratio.push(ratio(header.blob_gas_used.unwrap_or_default(), most));
+        let ratio = |used: u64, most: u64| {
+            if most == 0 {
+                0.0
+            } else {
+                used as f64 / most as f64
+            }
+        };
+        self.base_fee_per_gas
+            .push(U64::from(base_fee(rules, header)));
+        self.gas_used_ratio
+            .push(ratio(header.gas_used, header.gas_limit));
+        self.base_fee_per_blob_gas
+            .push(blob_fee(rules, &moment.env(header)));
+        let most = rules
+            .blobs
+            .map_or(0, |blobs| blobs.max_blob_gas_per_block());
+        self.blob_gas_used_ratio
+            .push(ratio(header.blob_gas_used.unwrap_or_default(), most));
     }
 
     /// The fees of the block after `newest`, there or not.
@@ -158,27 +193,41 @@ impl FeeHistoryAnswer {
             None => {
                 let mut env = moment.pending_env(now_ms);
                 let parent = &moment.head().header;
-                env.excess_blob_gas = rules.blobs.and_then(|blobs| parent.next_block_excess_blob_gas(blobs));
+                env.excess_blob_gas = rules
+                    .blobs
+                    .and_then(|blobs| parent.next_block_excess_blob_gas(blobs));
                 env
             }
         };
-        self.base_fee_per_gas.push(U64::from(if rules.is_free() { 0 } else { env.base_fee }));
+        self.base_fee_per_gas
+            .push(U64::from(if rules.is_free() { 0 } else { env.base_fee }));
         self.base_fee_per_blob_gas.push(blob_fee(rules, &env));
         Ok(())
     }
 }
 
 fn blob_fee(rules: &Rules, env: &execution::BlockEnv) -> U128 {
-    U128::from(if rules.is_free() { 0 } else { env.blob_base_fee(rules) })
+    U128::from(if rules.is_free() {
+        0
+    } else {
+        env.blob_base_fee(rules)
+    })
 }
 
 fn check(percentiles: &[f64], most: usize) -> Result<(), Failure> {
     if percentiles.len() > most {
-        return Err(Failure::Limit { what: "too many reward percentiles", most: most as u64 });
+        return Err(Failure::Limit {
+            what: "too many reward percentiles",
+            most: most as u64,
+        });
     }
-    let in_range = percentiles.iter().all(|percentile| (0.0..=100.0).contains(percentile));
+    let in_range = percentiles
+        .iter()
+        .all(|percentile| (0.0..=100.0).contains(percentile));
     if !in_range || !percentiles.is_sorted() {
-        return Err(Failure::Invalid("reward percentiles must ascend and lie between 0 and 100"));
+        return Err(Failure::Invalid(
+            "reward percentiles must ascend and lie between 0 and 100",
+        ));
     }
     Ok(())
 }
@@ -189,10 +238,17 @@ fn reward(moment: &Moment, number: u64, percentiles: &[f64]) -> Result<Vec<U128>
     if moment.profile().rules.is_free() {
         return Ok(zeros());
     }
-    let (Some(block), Some(receipts)) = (moment.block(number)?, moment.receipts(number)?) else { return Ok(zeros()) };
+    let (Some(block), Some(receipts)) = (moment.block(number)?, moment.receipts(number)?) else {
+        return Ok(zeros());
+    };
     let cumulative = receipts.iter().map(|receipt| receipt.cumulative_gas_used());
     let tips = tips_by_gas(&block, cumulative);
-    Ok(tips.map_or_else(zeros, |tips| percentiles.iter().map(|at| U128::from(tips.at(*at))).collect()))
+    Ok(tips.map_or_else(zeros, |tips| {
+        percentiles
+            .iter()
+            .map(|at| U128::from(tips.at(*at)))
+            .collect()
+    }))
 }
 
 /// The tips of a block, ascending, each with the gas of all up to it.
@@ -210,7 +266,10 @@ fn tips_by_gas(block: &Block, cumulative: impl Iterator<Item = u64>) -> Option<T
         .map(|(transaction, cumulative)| {
             let gas = cumulative.saturating_sub(before);
             before = cumulative;
-            (transaction.effective_tip_per_gas(fee).unwrap_or_default(), gas)
+            (
+                transaction.effective_tip_per_gas(fee).unwrap_or_default(),
+                gas,
+            )
         })
         .collect();
     // Stable, as go-ethereum sorts.
@@ -248,7 +307,13 @@ mod tests {
     fn percentiles_ascend_between_0_and_100() {
         assert!(check(&[], 2).is_ok());
         assert!(check(&[0.0, 100.0], 2).is_ok());
-        for wrong in [vec![-1.0], vec![100.5], vec![2.0, 1.0], vec![f64::NAN], vec![1.0, 2.0, 3.0]] {
+        for wrong in [
+            vec![-1.0],
+            vec![100.5],
+            vec![2.0, 1.0],
+            vec![f64::NAN],
+            vec![1.0, 2.0, 3.0],
+        ] {
             assert!(check(&wrong, 2).is_err(), "{wrong:?}");
         }
     }

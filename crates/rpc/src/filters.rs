@@ -46,7 +46,10 @@ enum Filter {
     /// Logs of blocks from `next` on.
     Logs { filter: Box<LogFilter>, next: u64 },
     /// Transactions that enter the pool.
-    Pending { transactions: Receiver<Arc<Transaction>>, full: bool },
+    Pending {
+        transactions: Receiver<Arc<Transaction>>,
+        full: bool,
+    },
 }
 
 /// What is new.
@@ -60,7 +63,11 @@ pub(crate) enum Changes {
 
 impl Filters {
     pub(crate) fn new(most: usize, lifetime: Duration) -> Self {
-        Self { installed: Mutex::default(), most, lifetime }
+        Self {
+            installed: Mutex::default(),
+            most,
+            lifetime,
+        }
     }
 
     /// Installs a filter under a name that nobody can guess.
@@ -71,7 +78,10 @@ impl Filters {
         let mut installed = self.installed.lock();
         installed.retain(|_, installed| now < installed.used + self.lifetime);
         if installed.len() >= self.most {
-            return Err(Failure::Limit { what: "too many filters are installed", most: self.most as u64 });
+            return Err(Failure::Limit {
+                what: "too many filters are installed",
+                most: self.most as u64,
+            });
         }
         installed.insert(id.clone(), Installed { used: now, filter });
         Ok(id)
@@ -97,7 +107,10 @@ pub(crate) fn new_logs(api: &Api, arguments: &mut Arguments<'_>) -> Result<Strin
     arguments.end()?;
     filter.check(&api.limits)?;
     let next = next_block(&api.moment()?);
-    api.filters.install(Filter::Logs { filter: Box::new(filter), next })
+    api.filters.install(Filter::Logs {
+        filter: Box::new(filter),
+        next,
+    })
 }
 
 /// `eth_newBlockFilter`
@@ -112,7 +125,10 @@ pub(crate) fn new_pending(api: &Api, arguments: &mut Arguments<'_>) -> Result<St
     let full: Option<bool> = arguments.optional()?;
     arguments.end()?;
     let transactions = api.chain.pending();
-    api.filters.install(Filter::Pending { transactions, full: full.unwrap_or_default() })
+    api.filters.install(Filter::Pending {
+        transactions,
+        full: full.unwrap_or_default(),
+    })
 }
 
 /// `eth_uninstallFilter`
@@ -123,7 +139,10 @@ pub(crate) fn uninstall(api: &Api, arguments: &mut Arguments<'_>) -> Result<bool
 }
 
 /// `eth_getFilterLogs`: all that the filter names, new or not.
-pub(crate) fn all_logs(api: &Api, arguments: &mut Arguments<'_>) -> Result<Vec<LogAnswer>, Failure> {
+pub(crate) fn all_logs(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Vec<LogAnswer>, Failure> {
     let id: String = arguments.required()?;
     arguments.end()?;
     let found = api.filters.get(&id)?;
@@ -170,7 +189,11 @@ fn new_matches(api: &Api, filter: &LogFilter, next: &mut u64) -> Result<Vec<LogA
     let mut found = Found::new(&api.limits);
     while *next < until {
         let before = found.logs.len();
-        let taken = if wants(filter, *next) { found.take(&moment, *next, filter) } else { Ok(()) };
+        let taken = if wants(filter, *next) {
+            found.take(&moment, *next, filter)
+        } else {
+            Ok(())
+        };
         match taken {
             Err(Failure::Limit { .. }) if before > 0 => {
                 found.logs.truncate(before);
@@ -191,8 +214,12 @@ fn wants(filter: &LogFilter, number: u64) -> bool {
         // A block that is there already brings nothing new.
         Span::Block(_) => false,
         Span::Range { from, to } => {
-            let from = from.and_then(|tag| BlockNumberOrTag::as_number(&tag)).unwrap_or(0);
-            let to = to.and_then(|tag| BlockNumberOrTag::as_number(&tag)).unwrap_or(u64::MAX);
+            let from = from
+                .and_then(|tag| BlockNumberOrTag::as_number(&tag))
+                .unwrap_or(0);
+            let to = to
+                .and_then(|tag| BlockNumberOrTag::as_number(&tag))
+                .unwrap_or(u64::MAX);
             (from..=to).contains(&number)
         }
     }
@@ -209,7 +236,9 @@ fn drain(transactions: &mut Receiver<Arc<Transaction>>, full: bool) -> Result<Ch
         }
     }
     Ok(if full {
-        let answers = new.iter().map(|new| TransactionAnswer::waiting(new.inner(), new.signer()));
+        let answers = new
+            .iter()
+            .map(|new| TransactionAnswer::waiting(new.inner(), new.signer()));
         Changes::Transactions(answers.collect())
     } else {
         Changes::Hashes(new.iter().map(|new| *new.tx_hash()).collect())

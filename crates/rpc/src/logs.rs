@@ -71,7 +71,11 @@ pub(crate) fn search(api: &Api, arguments: &mut Arguments<'_>) -> Result<Vec<Log
 }
 
 /// All logs that `filter` names.
-pub(crate) fn find(moment: &Moment, filter: &LogFilter, limits: &Limits) -> Result<Vec<LogAnswer>, Failure> {
+pub(crate) fn find(
+    moment: &Moment,
+    filter: &LogFilter,
+    limits: &Limits,
+) -> Result<Vec<LogAnswer>, Failure> {
     filter.check(limits)?;
     let (from, to) = match filter.span {
         Span::Block(hash) => {
@@ -81,13 +85,19 @@ pub(crate) fn find(moment: &Moment, filter: &LogFilter, limits: &Limits) -> Resu
         Span::Range { from, to } => range(moment, from, to)?,
     };
     if to - from >= limits.log_blocks {
-        return Err(Failure::Limit { what: "too many blocks in one search for logs", most: limits.log_blocks });
+        return Err(Failure::Limit {
+            what: "too many blocks in one search for logs",
+            most: limits.log_blocks,
+        });
     }
     let mut found = Found::new(limits);
     let end = Instant::now() + limits.log_time;
     for number in from..=to {
         if Instant::now() > end {
-            return Err(Failure::Limit { what: "too many seconds in one search for logs", most: limits.log_time.as_secs() });
+            return Err(Failure::Limit {
+                what: "too many seconds in one search for logs",
+                most: limits.log_time.as_secs(),
+            });
         }
         found.take(moment, number, filter)?;
     }
@@ -110,7 +120,9 @@ fn range(
         return Err(Failure::Invalid("invalid block range params"));
     }
     let (Some(from), Some(to)) = (number(from)?, number(to)?) else {
-        return Err(Failure::Invalid("block range extends beyond current head block"));
+        return Err(Failure::Invalid(
+            "block range extends beyond current head block",
+        ));
     };
     if from > to {
         return Err(Failure::Invalid("invalid block range params"));
@@ -128,25 +140,45 @@ pub(crate) struct Found<'a> {
 
 impl<'a> Found<'a> {
     pub(crate) const fn new(limits: &'a Limits) -> Self {
-        Self { logs: Vec::new(), bytes: 0, limits }
+        Self {
+            logs: Vec::new(),
+            bytes: 0,
+            limits,
+        }
     }
 
     /// Adds the matching logs of block `number`.
-    pub(crate) fn take(&mut self, moment: &Moment, number: u64, filter: &LogFilter) -> Result<(), Failure> {
-        let Some(Head { header, .. }) = moment.header(number)? else { return Ok(()) };
+    pub(crate) fn take(
+        &mut self,
+        moment: &Moment,
+        number: u64,
+        filter: &LogFilter,
+    ) -> Result<(), Failure> {
+        let Some(Head { header, .. }) = moment.header(number)? else {
+            return Ok(());
+        };
         if !filter.may_match(&header.logs_bloom) {
             return Ok(());
         }
-        let (Some(block), Some(receipts)) = (moment.block(number)?, moment.receipts(number)?) else { return Ok(()) };
+        let (Some(block), Some(receipts)) = (moment.block(number)?, moment.receipts(number)?)
+        else {
+            return Ok(());
+        };
         for log in matching(&block, &receipts, filter) {
             self.bytes += log.json_bytes();
             self.logs.push(log);
             if self.logs.len() > self.limits.logs {
-                return Err(Failure::Limit { what: "too many logs match", most: self.limits.logs as u64 });
+                return Err(Failure::Limit {
+                    what: "too many logs match",
+                    most: self.limits.logs as u64,
+                });
             }
             if self.bytes > self.limits.response_bytes as usize {
                 let most = u64::from(self.limits.response_bytes);
-                return Err(Failure::Limit { what: "too many bytes of logs match", most });
+                return Err(Failure::Limit {
+                    what: "too many bytes of logs match",
+                    most,
+                });
             }
         }
         Ok(())
@@ -162,9 +194,17 @@ pub(crate) fn matching<'a>(
     let mut before = 0;
     let all = block.body.transactions.iter().zip(receipts).enumerate();
     all.flat_map(move |(index, (transaction, receipt))| {
-        let (mined, hash, first) = (Mined::of(&block.header, block.hash, index), *transaction.tx_hash(), before);
+        let (mined, hash, first) = (
+            Mined::of(&block.header, block.hash, index),
+            *transaction.tx_hash(),
+            before,
+        );
         before += receipt.logs().len();
-        let logs = receipt.logs().iter().zip(first..).filter(|(log, _)| filter.matches(log));
+        let logs = receipt
+            .logs()
+            .iter()
+            .zip(first..)
+            .filter(|(log, _)| filter.matches(log));
         logs.map(move |(log, place)| LogAnswer::new(log, hash, &mined, place))
     })
 }

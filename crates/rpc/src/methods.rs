@@ -17,7 +17,8 @@ use crate::arguments::Arguments;
 use crate::error::Failure;
 use crate::transactions::submit;
 use crate::{
-    account_state, accounts, blocks, fees, filters, identity, logs, pool, proofs, simulate, subscriptions, transactions,
+    account_state, accounts, blocks, fees, filters, identity, logs, pool, proofs, simulate,
+    subscriptions, transactions,
 };
 
 /// The one method that a batch answers all at once, see `service`.
@@ -31,7 +32,12 @@ pub(crate) fn all(api: Arc<Api>) -> Result<RpcModule<Api>, RegisterMethodError> 
     logs_and_filters(&mut methods)?;
     sending(&mut methods)?;
     let subscribe = |params, sink, api, _extensions| subscriptions::serve(params, sink, api);
-    methods.0.register_subscription("eth_subscribe", "eth_subscription", "eth_unsubscribe", subscribe)?;
+    methods.0.register_subscription(
+        "eth_subscribe",
+        "eth_subscription",
+        "eth_unsubscribe",
+        subscribe,
+    )?;
     Ok(methods.0)
 }
 
@@ -50,13 +56,22 @@ fn identity_and_blocks(methods: &mut Methods) -> Result<(), RegisterMethodError>
     methods.read("eth_getBlockByNumber", blocks::by_number)?;
     methods.read("eth_getBlockByHash", blocks::by_hash)?;
     methods.read("eth_getBlockReceipts", blocks::receipts)?;
-    methods.read("eth_getBlockTransactionCountByNumber", blocks::count_by_number)?;
+    methods.read(
+        "eth_getBlockTransactionCountByNumber",
+        blocks::count_by_number,
+    )?;
     methods.read("eth_getBlockTransactionCountByHash", blocks::count_by_hash)?;
     methods.read("eth_getUncleCountByBlockNumber", blocks::uncles_by_number)?;
     methods.read("eth_getUncleCountByBlockHash", blocks::uncles_by_hash)?;
     methods.read("eth_getTransactionByHash", transactions::by_hash)?;
-    methods.read("eth_getTransactionByBlockHashAndIndex", transactions::by_block_hash)?;
-    methods.read("eth_getTransactionByBlockNumberAndIndex", transactions::by_block_number)?;
+    methods.read(
+        "eth_getTransactionByBlockHashAndIndex",
+        transactions::by_block_hash,
+    )?;
+    methods.read(
+        "eth_getTransactionByBlockNumberAndIndex",
+        transactions::by_block_number,
+    )?;
     methods.read("eth_getRawTransactionByHash", transactions::raw)?;
     methods.read("eth_getTransactionReceipt", transactions::receipt)
 }
@@ -91,11 +106,16 @@ fn logs_and_filters(methods: &mut Methods) -> Result<(), RegisterMethodError> {
 }
 
 fn sending(methods: &mut Methods) -> Result<(), RegisterMethodError> {
-    methods.wait(SEND_RAW, |api, params, _caller| async move { submit::send(&api, raw(&params)?).await })?;
-    methods.wait("eth_sendRawTransactionSync", |api, params, _caller| async move {
-        let (raw, wait_ms) = raw_and_wait(&params)?;
-        submit::send_sync(&api, raw, wait_ms).await
+    methods.wait(SEND_RAW, |api, params, _caller| async move {
+        submit::send(&api, raw(&params)?).await
     })?;
+    methods.wait(
+        "eth_sendRawTransactionSync",
+        |api, params, _caller| async move {
+            let (raw, wait_ms) = raw_and_wait(&params)?;
+            submit::send_sync(&api, raw, wait_ms).await
+        },
+    )?;
     methods.wait("eth_sendTransaction", |api, params, caller| async move {
         accounts::send(&api, caller, request(&params)?).await
     })?;
@@ -119,7 +139,8 @@ fn sending(methods: &mut Methods) -> Result<(), RegisterMethodError> {
         api.accounts.sign(caller, address, &message)
     })?;
     methods.sign("eth_signTypedData_v4", |api, arguments, caller| {
-        let (address, data): (Address, accounts::Typed) = (arguments.required()?, arguments.required()?);
+        let (address, data): (Address, accounts::Typed) =
+            (arguments.required()?, arguments.required()?);
         arguments.end()?;
         api.accounts.sign_typed(caller, address, &data)
     })
@@ -157,7 +178,9 @@ impl Methods {
         name: &'static str,
         answer: fn(&Api, &mut Arguments<'_>) -> Result<R, Failure>,
     ) -> Result<(), RegisterMethodError> {
-        self.work(Work::Read, name, move |api, arguments, _caller| answer(api, arguments))
+        self.work(Work::Read, name, move |api, arguments, _caller| {
+            answer(api, arguments)
+        })
     }
 
     /// Runs the EVM.
@@ -166,7 +189,9 @@ impl Methods {
         name: &'static str,
         answer: fn(&Api, &mut Arguments<'_>) -> Result<R, Failure>,
     ) -> Result<(), RegisterMethodError> {
-        self.work(Work::Evm, name, move |api, arguments, _caller| answer(api, arguments))
+        self.work(Work::Evm, name, move |api, arguments, _caller| {
+            answer(api, arguments)
+        })
     }
 
     /// Uses a key.
@@ -179,19 +204,29 @@ impl Methods {
     }
 
     /// Parameters are read, the work is done, and the answer is written on a worker: none of it holds up the others.
-    fn work<R, F>(&mut self, kind: Work, name: &'static str, answer: F) -> Result<(), RegisterMethodError>
+    fn work<R, F>(
+        &mut self,
+        kind: Work,
+        name: &'static str,
+        answer: F,
+    ) -> Result<(), RegisterMethodError>
     where
         R: Serialize + 'static,
-        F: Fn(&Api, &mut Arguments<'_>, Caller) -> Result<R, Failure> + Copy + Send + Sync + 'static,
+        F: Fn(&Api, &mut Arguments<'_>, Caller) -> Result<R, Failure>
+            + Copy
+            + Send
+            + Sync
+            + 'static,
     {
-        self.0.register_async_method(name, move |params, api, extensions| async move {
-            let shared = Arc::clone(&api);
-            let work = move || {
-                let mut arguments = Arguments::new(&params)?;
-                write(&answer(&shared, &mut arguments, caller(&extensions))?)
-            };
-            api.run(kind, work).await
-        })?;
+        self.0
+            .register_async_method(name, move |params, api, extensions| async move {
+                let shared = Arc::clone(&api);
+                let work = move || {
+                    let mut arguments = Arguments::new(&params)?;
+                    write(&answer(&shared, &mut arguments, caller(&extensions))?)
+                };
+                api.run(kind, work).await
+            })?;
         Ok(())
     }
 
@@ -202,9 +237,10 @@ impl Methods {
         F: Fn(Arc<Api>, Params<'static>, Caller) -> Fut + Copy + Send + Sync + 'static,
         Fut: Future<Output = Result<R, Failure>> + Send,
     {
-        self.0.register_async_method(name, move |params, api, extensions| async move {
-            write(&answer(api, params, caller(&extensions)).await?)
-        })?;
+        self.0
+            .register_async_method(name, move |params, api, extensions| async move {
+                write(&answer(api, params, caller(&extensions)).await?)
+            })?;
         Ok(())
     }
 }
@@ -215,5 +251,8 @@ fn write(answer: &impl Serialize) -> Result<Box<RawValue>, Failure> {
 
 /// Who asks; a request that nobody vouched for is from away.
 fn caller(extensions: &Extensions) -> Caller {
-    extensions.get().copied().unwrap_or(Caller { is_local: false })
+    extensions
+        .get()
+        .copied()
+        .unwrap_or(Caller { is_local: false })
 }

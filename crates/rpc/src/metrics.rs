@@ -33,7 +33,9 @@ impl Default for Metrics {
         Self {
             requests: Family::default(),
             // From 0.1 ms to 26 s.
-            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0001, 4.0, 10))),
+            seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.0001, 4.0, 10))
+            }),
         }
     }
 }
@@ -42,12 +44,22 @@ impl Metrics {
     /// Adds the families to `registry`, under `rpc_requests_total` and `rpc_request_seconds`.
     pub fn register(&self, registry: &mut Registry) {
         let requests = self.requests.clone();
-        registry.register("rpc_requests", "JSON-RPC calls answered, by method and error code (0: none)", requests);
-        registry.register("rpc_request_seconds", "Seconds to answer a JSON-RPC call", self.seconds.clone());
+        registry.register(
+            "rpc_requests",
+            "JSON-RPC calls answered, by method and error code (0: none)",
+            requests,
+        );
+        registry.register(
+            "rpc_request_seconds",
+            "Seconds to answer a JSON-RPC call",
+            self.seconds.clone(),
+        );
     }
 
     pub(crate) fn record(&self, method: &'static str, code: i32, seconds: f64) {
         self.requests.get_or_create(&Request { method, code }).inc();
-        self.seconds.get_or_create(&Method { method }).observe(seconds);
+        self.seconds
+            .get_or_create(&Method { method })
+            .observe(seconds);
     }
 }

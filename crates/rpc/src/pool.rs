@@ -35,7 +35,10 @@ type BySender<T> = BTreeMap<String, ByNonce<T>>;
 pub(crate) fn status(api: &Api, arguments: &mut Arguments<'_>) -> Result<StatusAnswer, Failure> {
     arguments.end()?;
     let status = api.chain.pool(chain::Pool::status);
-    Ok(StatusAnswer { pending: U64::from(status.pending), queued: U64::from(status.queued) })
+    Ok(StatusAnswer {
+        pending: U64::from(status.pending),
+        queued: U64::from(status.queued),
+    })
 }
 
 /// `txpool_content`
@@ -48,12 +51,21 @@ pub(crate) fn content(
 }
 
 /// `txpool_inspect`: one line for each.
-pub(crate) fn inspect(api: &Api, arguments: &mut Arguments<'_>) -> Result<Parts<BySender<String>>, Failure> {
+pub(crate) fn inspect(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Parts<BySender<String>>, Failure> {
     arguments.end()?;
     Ok(by_sender(api, |pooled| {
         let transaction = &pooled.transaction;
-        let to = transaction.to().map_or_else(|| String::from("contract creation"), |to| to.to_string());
-        let (value, gas, price) = (transaction.value(), transaction.gas_limit(), transaction.max_fee_per_gas());
+        let to = transaction
+            .to()
+            .map_or_else(|| String::from("contract creation"), |to| to.to_string());
+        let (value, gas, price) = (
+            transaction.value(),
+            transaction.gas_limit(),
+            transaction.max_fee_per_gas(),
+        );
         format!("{to}: {value} wei + {gas} gas × {price} wei")
     }))
 }
@@ -68,16 +80,24 @@ pub(crate) fn content_from(
     let mut parts = Parts::<ByNonce<TransactionAnswer>>::default();
     for (address, executable, pooled) in api.chain.pool(chain::Pool::content) {
         if address == sender {
-            parts.of(executable).insert(pooled.transaction.nonce(), whole(&pooled));
+            parts
+                .of(executable)
+                .insert(pooled.transaction.nonce(), whole(&pooled));
         }
     }
     Ok(parts)
 }
 
 fn by_sender<T>(api: &Api, answer: impl Fn(&Pooled) -> T) -> Parts<BySender<T>> {
-    let mut parts = Parts { pending: BySender::new(), queued: BySender::new() };
+    let mut parts = Parts {
+        pending: BySender::new(),
+        queued: BySender::new(),
+    };
     for (address, executable, pooled) in api.chain.pool(chain::Pool::content) {
-        let of_sender = parts.of(executable).entry(address.to_checksum(None)).or_default();
+        let of_sender = parts
+            .of(executable)
+            .entry(address.to_checksum(None))
+            .or_default();
         of_sender.insert(pooled.transaction.nonce(), answer(&pooled));
     }
     parts
@@ -89,6 +109,10 @@ fn whole(pooled: &Pooled) -> TransactionAnswer {
 
 impl<T> Parts<T> {
     const fn of(&mut self, executable: bool) -> &mut T {
-        if executable { &mut self.pending } else { &mut self.queued }
+        if executable {
+            &mut self.pending
+        } else {
+            &mut self.queued
+        }
     }
 }

@@ -33,16 +33,25 @@ struct StorageProofAnswer {
 }
 
 /// `eth_getProof`. An account that is not there has an empty code's hash and an empty trie's root.
-pub(crate) fn account(api: &Api, arguments: &mut Arguments<'_>) -> Result<AccountProofAnswer, Failure> {
+pub(crate) fn account(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<AccountProofAnswer, Failure> {
     let address: Address = arguments.required()?;
     let slots: Vec<String> = arguments.required()?;
     let block: Option<BlockId> = arguments.optional()?;
     arguments.end()?;
     let most = api.limits.proof_slots;
     if slots.len() > most {
-        return Err(Failure::Limit { what: "too many slots in one proof", most: most as u64 });
+        return Err(Failure::Limit {
+            what: "too many slots in one proof",
+            most: most as u64,
+        });
     }
-    let slots = slots.into_iter().map(StorageKey::read).collect::<Result<Vec<_>, _>>()?;
+    let slots = slots
+        .into_iter()
+        .map(StorageKey::read)
+        .collect::<Result<Vec<_>, _>>()?;
     let hashes: Vec<B256> = slots.iter().map(|slot| slot.hash).collect();
     let moment = api.moment()?;
     let head = Place::of(&moment, block, BlockNumberOrTag::Latest)?.block()?;
@@ -52,17 +61,28 @@ pub(crate) fn account(api: &Api, arguments: &mut Arguments<'_>) -> Result<Accoun
         address,
         account_proof: proof.account_proof,
         balance: proof.account.map_or(U256::ZERO, |account| account.balance),
-        code_hash: proof.account.map_or(EMPTY_CODE_HASH, |account| account.code_hash),
+        code_hash: proof
+            .account
+            .map_or(EMPTY_CODE_HASH, |account| account.code_hash),
         nonce: U64::from(proof.account.map_or(0, |account| account.nonce)),
-        storage_hash: proof.account.map_or(EMPTY_ROOT, |account| account.storage_root),
+        storage_hash: proof
+            .account
+            .map_or(EMPTY_ROOT, |account| account.storage_root),
         storage_proof: storage
-            .map(|(slot, proof)| StorageProofAnswer { key: slot.answer(), value: proof.value, proof: proof.proof })
+            .map(|(slot, proof)| StorageProofAnswer {
+                key: slot.answer(),
+                value: proof.value,
+                proof: proof.proof,
+            })
             .collect(),
     })
 }
 
 /// `causeway_getBlockProof`: header, requests, certificate and what they newly name.
-pub(crate) fn block(api: &Api, arguments: &mut Arguments<'_>) -> Result<Option<BlockProof>, Failure> {
+pub(crate) fn block(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<Option<BlockProof>, Failure> {
     let block: BlockId = arguments.required()?;
     arguments.end()?;
     let moment = api.moment()?;

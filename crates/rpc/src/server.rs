@@ -16,8 +16,8 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode, header};
 use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
-    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig, ServerConfig, ServerHandle,
-    StopHandle, TowerServiceBuilder, serve_with_graceful_shutdown, stop_channel, ws,
+    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig, ServerConfig,
+    ServerHandle, StopHandle, TowerServiceBuilder, serve_with_graceful_shutdown, stop_channel, ws,
 };
 use node::ChainHandle;
 use tokio::net::{TcpListener, TcpStream};
@@ -62,7 +62,9 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken.
-    #[error("cannot listen on {address}: another program does already; stop it or choose another port")]
+    #[error(
+        "cannot listen on {address}: another program does already; stop it or choose another port"
+    )]
     InUse {
         /// Where it should have listened.
         address: SocketAddr,
@@ -110,15 +112,20 @@ impl Server {
     /// [`StartError`], in one line for whoever starts it.
     pub async fn start(config: Config, chain: ChainHandle) -> Result<Self, StartError> {
         let address = config.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => StartError::InUse { address },
-            _ => StartError::Listen { address, source },
-        })?;
-        let local_addr = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::AddrInUse => StartError::InUse { address },
+                _ => StartError::Listen { address, source },
+            })?;
+        let local_addr = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address, source })?;
         let limits = config.limits.clone();
         let guard = Guard::new(config.hosts.clone(), config.cors.clone());
         let api = read_api(config.clone(), chain).await?;
-        let methods = methods::all(Arc::clone(&api)).map_err(|error| StartError::Methods(error.into()))?;
+        let methods =
+            methods::all(Arc::clone(&api)).map_err(|error| StartError::Methods(error.into()))?;
         let shared = Shared {
             api,
             metrics: config.metrics,
@@ -136,7 +143,9 @@ impl Server {
             places: Arc::new(Semaphore::new(limits.connections)),
             door: Door {
                 guard: Arc::new(guard),
-                bodies: Arc::new(Semaphore::new(body_units(limits.bodies_bytes as usize) as usize)),
+                bodies: Arc::new(Semaphore::new(
+                    body_units(limits.bodies_bytes as usize) as usize
+                )),
                 limits,
                 rpc,
                 methods: methods.into(),
@@ -145,7 +154,11 @@ impl Server {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(acceptor.run());
-        Ok(Self { local_addr, stop, tasks })
+        Ok(Self {
+            local_addr,
+            stop,
+            tasks,
+        })
     }
 
     /// Where it listens.
@@ -168,9 +181,21 @@ impl Server {
 
 async fn read_api(config: Config, chain: ChainHandle) -> Result<Arc<Api>, StartError> {
     let accounts = Accounts::new(config.accounts);
-    let read = move || Api::new(chain, accounts, config.limits, config.client_version, config.network);
-    let api = tokio::task::spawn_blocking(read).await.map_err(Failure::Panicked).flatten();
-    api.map(Arc::new).map_err(|failure| StartError::Chain(failure.into()))
+    let read = move || {
+        Api::new(
+            chain,
+            accounts,
+            config.limits,
+            config.client_version,
+            config.network,
+        )
+    };
+    let api = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(Failure::Panicked)
+        .flatten();
+    api.map(Arc::new)
+        .map_err(|failure| StartError::Chain(failure.into()))
 }
 
 fn rpc_config(limits: &Limits) -> ServerConfig {
@@ -183,7 +208,11 @@ fn rpc_config(limits: &Limits) -> ServerConfig {
         .max_subscriptions_per_connection(limits.subscriptions)
         .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
         .set_message_buffer_capacity(limits.buffered_messages.max(1))
-        .enable_ws_ping(PingConfig::new().ping_interval(PING_INTERVAL).inactive_limit(PING_LIMIT))
+        .enable_ws_ping(
+            PingConfig::new()
+                .ping_interval(PING_INTERVAL)
+                .inactive_limit(PING_LIMIT),
+        )
         .set_id_provider(Names)
         .build()
 }
@@ -219,8 +248,13 @@ impl Acceptor {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
+    async fn accept(
+        &self,
+    ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let (socket, peer) = self.listener.accept().await?;
         socket.set_nodelay(true)?;
         Ok((socket, peer, place))
@@ -243,7 +277,8 @@ impl Door {
         let stopped = self.stopped.clone().shutdown();
         let guard = Arc::clone(&self.guard);
         let service = tower::service_fn(move |request: http::Request<_>| {
-            self.clone().answer(request.map(HttpBody::new), Arc::clone(&traffic), is_local)
+            self.clone()
+                .answer(request.map(HttpBody::new), Arc::clone(&traffic), is_local)
         });
         let service = cors(guard).layer(service);
         if let Err(error) = serve_with_graceful_shutdown(connection, service, stopped).await {
@@ -263,36 +298,57 @@ impl Door {
             Ok(name) => name,
             Err(refused) => return Ok(plain(StatusCode::FORBIDDEN, refused.to_string())),
         };
-        parts.extensions.insert(Caller { is_local: is_local && name == Name::Loopback });
+        parts.extensions.insert(Caller {
+            is_local: is_local && name == Name::Loopback,
+        });
         if is_websocket {
             parts.extensions.insert(traffic);
         }
-        let units = body_units(announced(&parts.headers).unwrap_or(usize::MAX).min(self.limits.request_bytes as usize));
+        let units = body_units(
+            announced(&parts.headers)
+                .unwrap_or(usize::MAX)
+                .min(self.limits.request_bytes as usize),
+        );
         let Ok(_room) = Arc::clone(&self.bodies).try_acquire_many_owned(units) else {
-            return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, String::from("too many requests at once\n")));
+            return Ok(plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                String::from("too many requests at once\n"),
+            ));
         };
         let mut rpc = self.rpc.build(self.methods, self.stopped);
         let answer = rpc.call(HttpRequest::from_parts(parts, body));
         match tokio::time::timeout(self.limits.request_time, answer).await {
             Ok(answer) => answer,
-            Err(_elapsed) => Ok(plain(StatusCode::REQUEST_TIMEOUT, String::from("the request took too long\n"))),
+            Err(_elapsed) => Ok(plain(
+                StatusCode::REQUEST_TIMEOUT,
+                String::from("the request took too long\n"),
+            )),
         }
     }
 }
 
 /// Bodies are counted in KiB, and each as at least one.
 fn body_units(bytes: usize) -> u32 {
-    u32::try_from(bytes / 1024).unwrap_or(u32::MAX).saturating_add(1)
+    u32::try_from(bytes / 1024)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1)
 }
 
 fn announced(headers: &http::HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn plain(status: StatusCode, text: String) -> HttpResponse {
     let mut response = HttpResponse::new(HttpBody::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }
 
@@ -301,5 +357,7 @@ fn cors(guard: Arc<Guard>) -> CorsLayer {
         .allow_methods([Method::POST])
         .allow_headers([header::CONTENT_TYPE])
         .allow_private_network(true)
-        .allow_origin(AllowOrigin::predicate(move |origin, _request| guard.allows_origin(origin)))
+        .allow_origin(AllowOrigin::predicate(move |origin, _request| {
+            guard.allows_origin(origin)
+        }))
 }

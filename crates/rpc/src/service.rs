@@ -42,7 +42,10 @@ impl<S> Layer<S> for CallLayer {
     type Service = Calls<S>;
 
     fn layer(&self, inner: S) -> Calls<S> {
-        Calls { inner, shared: self.0.clone() }
+        Calls {
+            inner,
+            shared: self.0.clone(),
+        }
     }
 }
 
@@ -60,7 +63,9 @@ impl Shared {
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let most = self.api.limits.calls;
-        Arc::clone(&self.calls).try_acquire_owned().map_err(|_full| Failure::Busy { most })
+        Arc::clone(&self.calls)
+            .try_acquire_owned()
+            .map_err(|_full| Failure::Busy { most })
     }
 
     fn max_answer(&self) -> usize {
@@ -68,11 +73,18 @@ impl Shared {
     }
 
     fn record(&self, method: &'static str, answer: &MethodResponse, started: Instant) {
-        self.metrics.record(method, answer.as_error_code().unwrap_or(0), started.elapsed().as_secs_f64());
+        self.metrics.record(
+            method,
+            answer.as_error_code().unwrap_or(0),
+            started.elapsed().as_secs_f64(),
+        );
     }
 
     /// Sends all transactions of a batch; answers by place in the batch.
-    async fn send_together(&self, batch: &[(usize, Result<Bytes, Failure>)]) -> HashMap<usize, Result<B256, Failure>> {
+    async fn send_together(
+        &self,
+        batch: &[(usize, Result<Bytes, Failure>)],
+    ) -> HashMap<usize, Result<B256, Failure>> {
         let mut places = Vec::with_capacity(batch.len());
         let mut raw = Vec::with_capacity(batch.len());
         for (place, bytes) in batch {
@@ -83,7 +95,14 @@ impl Shared {
         }
         let answers = match self.place() {
             Ok(_place) => send_all(&self.api, raw).await,
-            Err(_busy) => raw.iter().map(|_| Err(Failure::Busy { most: self.api.limits.calls })).collect(),
+            Err(_busy) => raw
+                .iter()
+                .map(|_| {
+                    Err(Failure::Busy {
+                        most: self.api.limits.calls,
+                    })
+                })
+                .collect(),
         };
         places.into_iter().zip(answers).collect()
     }
@@ -122,7 +141,9 @@ where
         let this = self.clone();
         async move {
             let traffic = request.extensions().get::<Arc<Traffic>>().cloned();
-            let _turn = traffic.as_ref().map(|traffic| traffic.enter(params_bytes(&request)));
+            let _turn = traffic
+                .as_ref()
+                .map(|traffic| traffic.enter(params_bytes(&request)));
             let answer = this.answer(request).await;
             drained(traffic.as_deref(), &answer).await;
             answer
@@ -135,15 +156,20 @@ where
             let started = Instant::now();
             let entries: Vec<_> = batch.into_iter().collect();
             let calls = || entries.iter().flatten();
-            let traffic = calls().find_map(|entry| entry.extensions().get::<Arc<Traffic>>().cloned());
-            let bytes = calls().filter_map(|entry| entry.params()).map(|params| params.get().len()).sum();
+            let traffic =
+                calls().find_map(|entry| entry.extensions().get::<Arc<Traffic>>().cloned());
+            let bytes = calls()
+                .filter_map(|entry| entry.params())
+                .map(|params| params.get().len())
+                .sum();
             let _turn = traffic.as_ref().map(|traffic| traffic.enter(bytes));
             let transactions: Vec<_> = entries
                 .iter()
                 .enumerate()
                 .filter_map(|(place, entry)| match entry {
                     Ok(BatchEntry::Call(request)) if request.method_name() == SEND_RAW => {
-                        let params = Params::new(request.params.as_ref().map(|params| params.get()));
+                        let params =
+                            Params::new(request.params.as_ref().map(|params| params.get()));
                         Some((place, methods::raw(&params)))
                     }
                     _ => None,
@@ -158,7 +184,9 @@ where
                     Ok(BatchEntry::Call(request)) => match transactions.remove(&place) {
                         None => this.answer(request).await,
                         Some(read) => {
-                            let result = read.and_then(|_raw| sent.remove(&place).unwrap_or(Err(Failure::Stopping)));
+                            let result = read.and_then(|_raw| {
+                                sent.remove(&place).unwrap_or(Err(Failure::Stopping))
+                            });
                             let answer = hash(request.id, result, this.shared.max_answer());
                             this.shared.record(SEND_RAW, &answer, started);
                             answer
@@ -187,13 +215,19 @@ where
         }
     }
 
-    fn notification<'a>(&self, n: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+    fn notification<'a>(
+        &self,
+        n: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
         self.inner.notification(n)
     }
 }
 
 fn params_bytes(request: &Request<'_>) -> usize {
-    request.params.as_ref().map_or(0, |params| params.get().len())
+    request
+        .params
+        .as_ref()
+        .map_or(0, |params| params.get().len())
 }
 
 /// Waits until the connection has room for `answer`.

@@ -28,7 +28,9 @@ pub(crate) fn call(api: &Api, arguments: &mut Arguments<'_>) -> Result<Bytes, Fa
 /// `eth_estimateGas`: in a block made now unless another is named, since that is where the transaction will be.
 pub(crate) fn estimate_gas(api: &Api, arguments: &mut Arguments<'_>) -> Result<U64, Failure> {
     let question = Question::read(arguments, BlockNumberOrTag::Pending)?;
-    question.ask(api, |simulation, call| Ok(U64::from(simulation.estimate_gas(call)?)))
+    question.ask(api, |simulation, call| {
+        Ok(U64::from(simulation.estimate_gas(call)?))
+    })
 }
 
 /// Gas for a transaction made of `request`, in a block made now.
@@ -55,13 +57,20 @@ pub(crate) struct AccessListAnswer {
 }
 
 /// `eth_createAccessList`: in a block made now unless another is named.
-pub(crate) fn create_access_list(api: &Api, arguments: &mut Arguments<'_>) -> Result<AccessListAnswer, Failure> {
+pub(crate) fn create_access_list(
+    api: &Api,
+    arguments: &mut Arguments<'_>,
+) -> Result<AccessListAnswer, Failure> {
     let question = Question::read(arguments, BlockNumberOrTag::Pending)?;
-    let touched = question.ask(api, |simulation, call| Ok(simulation.create_access_list(call)?))?;
+    let touched = question.ask(api, |simulation, call| {
+        Ok(simulation.create_access_list(call)?)
+    })?;
     Ok(AccessListAnswer {
         access_list: touched.access_list,
         gas_used: U64::from(touched.outcome.gas_used),
-        error: output(touched.outcome).err().map(|failure| failure.to_string()),
+        error: output(touched.outcome)
+            .err()
+            .map(|failure| failure.to_string()),
     })
 }
 
@@ -109,7 +118,9 @@ impl Question {
 fn output(outcome: CallOutcome) -> Result<Bytes, Failure> {
     match outcome.status {
         CallStatus::Success => Ok(outcome.output),
-        CallStatus::Revert => Err(Failure::Reverted { output: outcome.output }),
+        CallStatus::Revert => Err(Failure::Reverted {
+            output: outcome.output,
+        }),
         CallStatus::Halt(reason) => Err(Failure::Halted { reason }),
     }
 }

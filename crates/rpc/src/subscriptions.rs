@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use alloy_primitives::B256;
-use jsonrpsee::core::traits::IdProvider;
 use jsonrpsee::core::SubscriptionError;
+use jsonrpsee::core::traits::IdProvider;
 use jsonrpsee::server::{PendingSubscriptionSink, SendTimeoutError, SubscriptionSink};
 use jsonrpsee::types::{Params, SubscriptionId};
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,9 @@ enum Subscription {
 /// Why a subscription ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    #[error("the client read too slowly: {missed} messages were missed, the subscription is closed")]
+    #[error(
+        "the client read too slowly: {missed} messages were missed, the subscription is closed"
+    )]
     Behind { missed: u64 },
     #[error("the client did not read for {seconds} s, the subscription is closed")]
     Stuck { seconds: u64 },
@@ -89,7 +91,9 @@ pub(crate) async fn serve(
             return Ok(());
         }
     };
-    let Ok(sink) = pending.accept().await else { return Ok(()) };
+    let Ok(sink) = pending.accept().await else {
+        return Ok(());
+    };
     let sink = Sink { sink, api };
     let ended = match subscription {
         Subscription::Heads(heads) => sink.heads(heads).await,
@@ -137,11 +141,16 @@ impl Sink {
     async fn heads(&self, mut heads: Receiver<node::NewBlock>) -> Result<(), Ended> {
         loop {
             let new = self.next(&mut heads).await?;
-            self.send(&BlockAnswer::of_header(&new.block.header, new.block.hash)).await?;
+            self.send(&BlockAnswer::of_header(&new.block.header, new.block.hash))
+                .await?;
         }
     }
 
-    async fn logs(&self, mut heads: Receiver<node::NewBlock>, filter: &LogFilter) -> Result<(), Ended> {
+    async fn logs(
+        &self,
+        mut heads: Receiver<node::NewBlock>,
+        filter: &LogFilter,
+    ) -> Result<(), Ended> {
         loop {
             let new = self.next(&mut heads).await?;
             if filter.may_match(&new.block.header.logs_bloom) {
@@ -160,7 +169,8 @@ impl Sink {
         loop {
             let new = self.next(&mut transactions).await?;
             if full {
-                self.send(&TransactionAnswer::waiting(new.inner(), new.signer())).await?;
+                self.send(&TransactionAnswer::waiting(new.inner(), new.signer()))
+                    .await?;
             } else {
                 let hash: &B256 = new.tx_hash();
                 self.send(hash).await?;
@@ -177,9 +187,14 @@ impl Sink {
 
     async fn send(&self, message: &(impl Serialize + Sync)) -> Result<(), Ended> {
         let wait = self.api.limits.subscriber_time;
-        self.sink.send_timeout(to_raw_value(message)?, wait).await.map_err(|error| match error {
-            SendTimeoutError::Timeout(_) => Ended::Stuck { seconds: wait.as_secs() },
-            SendTimeoutError::Closed(_) => Ended::Closed,
-        })
+        self.sink
+            .send_timeout(to_raw_value(message)?, wait)
+            .await
+            .map_err(|error| match error {
+                SendTimeoutError::Timeout(_) => Ended::Stuck {
+                    seconds: wait.as_secs(),
+                },
+                SendTimeoutError::Closed(_) => Ended::Closed,
+            })
     }
 }

@@ -24,7 +24,9 @@ pub(crate) enum Place {
 pub(crate) fn find(moment: &Moment, id: BlockId) -> Result<Option<Place>, Failure> {
     match id {
         BlockId::Number(BlockNumberOrTag::Pending) => Ok(Some(Place::Pending)),
-        BlockId::Number(tag) => Ok(find_number(moment, tag)?.map(|head| Place::Block(Box::new(head)))),
+        BlockId::Number(tag) => {
+            Ok(find_number(moment, tag)?.map(|head| Place::Block(Box::new(head))))
+        }
         // Every block that is shown is canonical: `requireCanonical` changes nothing.
         BlockId::Hash(hash) => {
             Ok(find_hash(moment, hash.block_hash)?.map(|head| Place::Block(Box::new(head))))
@@ -37,7 +39,9 @@ pub(crate) fn find_hash(moment: &Moment, hash: B256) -> Result<Option<Head>, Fai
     if moment.head().hash == hash {
         return Ok(Some(moment.head().clone()));
     }
-    let Some(number) = moment.number(hash)? else { return Ok(None) };
+    let Some(number) = moment.number(hash)? else {
+        return Ok(None);
+    };
     Ok(moment.header(number)?.filter(|head| head.hash == hash))
 }
 
@@ -55,7 +59,11 @@ pub(crate) fn find_number(moment: &Moment, tag: BlockNumberOrTag) -> Result<Opti
 
 impl Place {
     /// What `id` names; `otherwise` where nobody says.
-    pub(crate) fn of(moment: &Moment, id: Option<BlockId>, otherwise: BlockNumberOrTag) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        moment: &Moment,
+        id: Option<BlockId>,
+        otherwise: BlockNumberOrTag,
+    ) -> Result<Self, Failure> {
         find(moment, id.unwrap_or(BlockId::Number(otherwise)))?.ok_or(Failure::NoHeader)
     }
 

@@ -65,20 +65,41 @@ impl BlockAnswer {
     /// A block, its transactions whole or by hash.
     pub(crate) fn of_block(rules: &Rules, block: &Block, full: bool) -> Self {
         let transactions = if full {
-            let all = block.body.transactions.iter().zip(&block.senders).enumerate();
+            let all = block
+                .body
+                .transactions
+                .iter()
+                .zip(&block.senders)
+                .enumerate();
             let answers = all.map(|(index, (transaction, sender))| {
-                TransactionAnswer::mined(rules, transaction, *sender, &Mined::of(&block.header, block.hash, index))
+                TransactionAnswer::mined(
+                    rules,
+                    transaction,
+                    *sender,
+                    &Mined::of(&block.header, block.hash, index),
+                )
             });
             Transactions::Full(answers.collect())
         } else {
-            Transactions::Hashes(block.body.transactions.iter().map(|transaction| *transaction.tx_hash()).collect())
+            Transactions::Hashes(
+                block
+                    .body
+                    .transactions
+                    .iter()
+                    .map(|transaction| *transaction.tx_hash())
+                    .collect(),
+            )
         };
         let mut answer = Self::of_header(&block.header, block.hash);
         answer.body = Some(BodyAnswer {
             size: size(&block.header, &block.body),
             uncles: block.body.ommers_hashes().collect(),
             transactions,
-            withdrawals: block.body.withdrawals.as_ref().map(|withdrawals| withdrawals.to_vec()),
+            withdrawals: block
+                .body
+                .withdrawals
+                .as_ref()
+                .map(|withdrawals| withdrawals.to_vec()),
         });
         answer
     }
@@ -115,7 +136,10 @@ impl BlockAnswer {
     /// An empty block that nobody proposed.
     pub(crate) fn pending(header: &Header) -> Self {
         let withdrawals = header.withdrawals_root.map(|_| Vec::new());
-        let body = BlockBody { withdrawals: withdrawals.clone().map(Into::into), ..BlockBody::default() };
+        let body = BlockBody {
+            withdrawals: withdrawals.clone().map(Into::into),
+            ..BlockBody::default()
+        };
         Self {
             hash: None,
             miner: None,

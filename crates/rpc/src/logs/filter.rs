@@ -25,7 +25,10 @@ pub(crate) enum Span {
     /// One block.
     Block(B256),
     /// From one to another, both included; the latest where nobody says.
-    Range { from: Option<BlockNumberOrTag>, to: Option<BlockNumberOrTag> },
+    Range {
+        from: Option<BlockNumberOrTag>,
+        to: Option<BlockNumberOrTag>,
+    },
 }
 
 /// A filter as clients write it. Unknown fields are let be, as on go-ethereum.
@@ -80,7 +83,10 @@ impl TryFrom<Asked> for LogFilter {
         // A `null` among alternatives takes anything, and so does the position then.
         let position = |alternatives: Option<OneOrMany<Option<B256>>>| {
             let alternatives = alternatives.map(OneOrMany::into_vec).unwrap_or_default();
-            alternatives.into_iter().collect::<Option<Vec<B256>>>().unwrap_or_default()
+            alternatives
+                .into_iter()
+                .collect::<Option<Vec<B256>>>()
+                .unwrap_or_default()
         };
         Ok(Self {
             span,
@@ -93,7 +99,14 @@ impl TryFrom<Asked> for LogFilter {
 impl LogFilter {
     /// Every log.
     pub(crate) const fn all() -> Self {
-        Self { span: Span::Range { from: None, to: None }, addresses: Vec::new(), topics: Vec::new() }
+        Self {
+            span: Span::Range {
+                from: None,
+                to: None,
+            },
+            addresses: Vec::new(),
+            topics: Vec::new(),
+        }
     }
 
     /// Refuses more alternatives than a search may compare with each log.
@@ -101,7 +114,10 @@ impl LogFilter {
         let most = limits.log_alternatives;
         if self.addresses.len() > most || self.topics.iter().any(|position| position.len() > most) {
             let what = "too many addresses, or topics in one position";
-            return Err(Failure::Limit { what, most: most as u64 });
+            return Err(Failure::Limit {
+                what,
+                most: most as u64,
+            });
         }
         Ok(())
     }
@@ -110,7 +126,8 @@ impl LogFilter {
     pub(crate) fn may_match(&self, bloom: &Bloom) -> bool {
         let has = |bytes: &[u8]| bloom.contains_input(BloomInput::Raw(bytes));
         let any = |list: &[B256]| list.is_empty() || list.iter().any(|topic| has(topic.as_slice()));
-        let address = self.addresses.is_empty() || self.addresses.iter().any(|address| has(address.as_slice()));
+        let address = self.addresses.is_empty()
+            || self.addresses.iter().any(|address| has(address.as_slice()));
         address && self.topics.iter().all(|position| any(position))
     }
 
@@ -119,7 +136,11 @@ impl LogFilter {
         let topics = log.topics();
         (self.addresses.is_empty() || self.addresses.contains(&log.address))
             && topics.len() >= self.topics.len()
-            && self.topics.iter().zip(topics).all(|(position, topic)| position.is_empty() || position.contains(topic))
+            && self
+                .topics
+                .iter()
+                .zip(topics)
+                .all(|(position, topic)| position.is_empty() || position.contains(topic))
     }
 }
 
@@ -143,7 +164,11 @@ mod tests {
 
     #[test]
     fn topics_match_by_position_with_alternatives_and_holes() {
-        let (one, two, three) = (B256::repeat_byte(1), B256::repeat_byte(2), B256::repeat_byte(3));
+        let (one, two, three) = (
+            B256::repeat_byte(1),
+            B256::repeat_byte(2),
+            B256::repeat_byte(3),
+        );
         let cases = [
             (json!({}), true),
             (json!({"address": A}), true),
@@ -176,10 +201,19 @@ mod tests {
     #[test]
     fn a_block_and_a_range_exclude_each_other() {
         let hash = B256::repeat_byte(7);
-        assert_eq!(filter(json!({"blockHash": hash, "fromBlock": null})).span, Span::Block(hash));
-        let both = serde_json::from_value::<LogFilter>(json!({"blockHash": hash, "fromBlock": "0x1"}));
-        assert!(both.unwrap_err().to_string().contains("cannot specify both BlockHash and FromBlock/ToBlock"));
-        let five = serde_json::from_value::<LogFilter>(json!({"topics": [null, null, null, null, null]}));
+        assert_eq!(
+            filter(json!({"blockHash": hash, "fromBlock": null})).span,
+            Span::Block(hash)
+        );
+        let both =
+            serde_json::from_value::<LogFilter>(json!({"blockHash": hash, "fromBlock": "0x1"}));
+        assert!(
+            both.unwrap_err()
+                .to_string()
+                .contains("cannot specify both BlockHash and FromBlock/ToBlock")
+        );
+        let five =
+            serde_json::from_value::<LogFilter>(json!({"topics": [null, null, null, null, null]}));
         assert!(five.is_err());
     }
 }

@@ -14,7 +14,10 @@ pub(super) fn call(request: TransactionRequest, chain_id: u64) -> Result<Call, F
     if let Some(asked) = request.chain_id
         && asked != chain_id
     {
-        return Err(Failure::ChainId { asked, chain: chain_id });
+        return Err(Failure::ChainId {
+            asked,
+            chain: chain_id,
+        });
     }
     let to = match request.to {
         Some(TxKind::Call(to)) => Some(to),
@@ -35,26 +38,35 @@ pub(super) fn call(request: TransactionRequest, chain_id: u64) -> Result<Call, F
 }
 
 /// Calldata, which callers write as `input` or, from of old, as `data`.
-pub(crate) fn data(input: alloy_rpc_types_eth::TransactionInput) -> Result<alloy_primitives::Bytes, Failure> {
+pub(crate) fn data(
+    input: alloy_rpc_types_eth::TransactionInput,
+) -> Result<alloy_primitives::Bytes, Failure> {
     match (input.input, input.data) {
-        (Some(input), Some(data)) if input != data => {
-            Err(Failure::Invalid("both \"data\" and \"input\" are set and not equal; use \"input\" alone"))
-        }
+        (Some(input), Some(data)) if input != data => Err(Failure::Invalid(
+            "both \"data\" and \"input\" are set and not equal; use \"input\" alone",
+        )),
         (input, data) => Ok(input.or(data).unwrap_or_default()),
     }
 }
 
 fn fees(request: &TransactionRequest) -> Result<CallFees, Failure> {
-    match (request.gas_price, request.max_fee_per_gas, request.max_priority_fee_per_gas) {
+    match (
+        request.gas_price,
+        request.max_fee_per_gas,
+        request.max_priority_fee_per_gas,
+    ) {
         (None, None, None) => Ok(CallFees::None),
         (Some(price), None, None) => Ok(CallFees::Legacy(price)),
         (None, max_fee, priority) => {
             let priority = priority.unwrap_or_default();
-            Ok(CallFees::Dynamic { max_fee: max_fee.unwrap_or(priority), priority })
+            Ok(CallFees::Dynamic {
+                max_fee: max_fee.unwrap_or(priority),
+                priority,
+            })
         }
-        (Some(_), _, _) => {
-            Err(Failure::Invalid("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"))
-        }
+        (Some(_), _, _) => Err(Failure::Invalid(
+            "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
+        )),
     }
 }
 
@@ -66,7 +78,10 @@ pub(super) fn overrides(
     let accounts = accounts.unwrap_or_default().into_iter();
     let accounts = accounts.map(|(address, asked)| Ok((address, account(asked)?)));
     let accounts = accounts.collect::<Result<BTreeMap<_, _>, Failure>>()?;
-    Ok(Overrides::new(accounts, block.map(block_overrides).transpose()?.unwrap_or_default()))
+    Ok(Overrides::new(
+        accounts,
+        block.map(block_overrides).transpose()?.unwrap_or_default(),
+    ))
 }
 
 fn account(asked: AskedAccount) -> Result<AccountOverride, Failure> {
@@ -74,17 +89,26 @@ fn account(asked: AskedAccount) -> Result<AccountOverride, Failure> {
         return Err(Failure::Invalid("movePrecompileToAddress is not supported"));
     }
     let slots = |map: alloy_primitives::map::B256HashMap<B256>| -> BTreeMap<U256, U256> {
-        map.into_iter().map(|(slot, value)| (slot.into(), value.into())).collect()
+        map.into_iter()
+            .map(|(slot, value)| (slot.into(), value.into()))
+            .collect()
     };
     let storage = match (asked.state, asked.state_diff) {
         (None, None) => StorageOverride::Keep,
         (Some(all), None) => StorageOverride::Replace(slots(all)),
         (None, Some(some)) => StorageOverride::Patch(slots(some)),
         (Some(_), Some(_)) => {
-            return Err(Failure::Invalid("an account override has both state and stateDiff"));
+            return Err(Failure::Invalid(
+                "an account override has both state and stateDiff",
+            ));
         }
     };
-    Ok(AccountOverride { balance: asked.balance, nonce: asked.nonce, code: asked.code, storage })
+    Ok(AccountOverride {
+        balance: asked.balance,
+        nonce: asked.nonce,
+        code: asked.code,
+        storage,
+    })
 }
 
 fn block_overrides(asked: AskedBlock) -> Result<BlockOverrides, Failure> {
@@ -119,12 +143,26 @@ mod tests {
     fn a_request_becomes_a_call_with_defaults_where_nothing_is_said() {
         let request = json!({"to": "0x00000000000000000000000000000000000000aa", "data": "0x01", "value": "0x2"});
         let call_ = call(serde_json::from_value(request).unwrap(), 7).unwrap();
-        assert_eq!(call_.to, Some(address!("00000000000000000000000000000000000000aa")));
+        assert_eq!(
+            call_.to,
+            Some(address!("00000000000000000000000000000000000000aa"))
+        );
         assert_eq!(call_.data, Bytes::from_static(&[1]));
-        assert_eq!((call_.fees, call_.gas, call_.nonce), (CallFees::None, None, None));
-        let create = call(serde_json::from_value(json!({"input": "0x60", "chainId": "0x7"})).unwrap(), 7).unwrap();
+        assert_eq!(
+            (call_.fees, call_.gas, call_.nonce),
+            (CallFees::None, None, None)
+        );
+        let create = call(
+            serde_json::from_value(json!({"input": "0x60", "chainId": "0x7"})).unwrap(),
+            7,
+        )
+        .unwrap();
         assert_eq!(create.to, None);
-        let null = call(serde_json::from_value(json!({"to": null, "input": "0x60"})).unwrap(), 7).unwrap();
+        let null = call(
+            serde_json::from_value(json!({"to": null, "input": "0x60"})).unwrap(),
+            7,
+        )
+        .unwrap();
         assert_eq!(null.to, None);
     }
 
@@ -137,9 +175,16 @@ mod tests {
             let refused = call(serde_json::from_value(request).unwrap(), 7);
             assert!(matches!(refused, Err(Failure::Invalid(_))), "{refused:?}");
         }
-        let foreign = call(serde_json::from_value(json!({"chainId": "0x8"})).unwrap(), 7);
-        assert!(matches!(foreign, Err(Failure::ChainId { asked: 8, chain: 7 })));
-        let both = json!({"0x00000000000000000000000000000000000000aa": {"state": {}, "stateDiff": {}}});
+        let foreign = call(
+            serde_json::from_value(json!({"chainId": "0x8"})).unwrap(),
+            7,
+        );
+        assert!(matches!(
+            foreign,
+            Err(Failure::ChainId { asked: 8, chain: 7 })
+        ));
+        let both =
+            json!({"0x00000000000000000000000000000000000000aa": {"state": {}, "stateDiff": {}}});
         assert!(overrides(Some(serde_json::from_value(both).unwrap()), None).is_err());
     }
 }

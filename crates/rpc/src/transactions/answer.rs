@@ -69,9 +69,16 @@ impl Mined {
 
 impl TransactionAnswer {
     /// One in a block.
-    pub(crate) fn mined(rules: &Rules, transaction: &TxEnvelope, from: Address, mined: &Mined) -> Self {
+    pub(crate) fn mined(
+        rules: &Rules,
+        transaction: &TxEnvelope,
+        from: Address,
+        mined: &Mined,
+    ) -> Self {
         // Where the price is not signed but follows from the block, it is what was paid.
-        let gas_price = transaction.gas_price().unwrap_or_else(|| price_paid(rules, transaction, mined.base_fee));
+        let gas_price = transaction
+            .gas_price()
+            .unwrap_or_else(|| price_paid(rules, transaction, mined.base_fee));
         Self {
             block_hash: Some(mined.block_hash),
             block_number: Some(U64::from(mined.number)),
@@ -112,7 +119,11 @@ impl TransactionAnswer {
             chain_id: transaction.chain_id().map(U64::from),
             blob_versioned_hashes: transaction.blob_versioned_hashes().map(<[_]>::to_vec),
             authorization_list: transaction.authorization_list().map(<[_]>::to_vec),
-            v: if legacy { legacy_v(transaction.chain_id(), signature.v()) } else { parity.to() },
+            v: if legacy {
+                legacy_v(transaction.chain_id(), signature.v())
+            } else {
+                parity.to()
+            },
             r: signature.r(),
             s: signature.s(),
             y_parity: (!legacy).then_some(parity),
@@ -122,11 +133,17 @@ impl TransactionAnswer {
 
 /// Wei a gas that a mined transaction paid.
 pub(crate) fn price_paid(rules: &Rules, transaction: &TxEnvelope, base_fee: Option<u64>) -> u128 {
-    if rules.is_free() { 0 } else { transaction.effective_gas_price(base_fee) }
+    if rules.is_free() {
+        0
+    } else {
+        transaction.effective_gas_price(base_fee)
+    }
 }
 
 /// EIP-155; 27 or 28 where no chain is signed.
 fn legacy_v(chain_id: Option<u64>, parity: bool) -> U256 {
-    let base = chain_id.map_or(U256::from(27), |id| U256::from(id) * U256::from(2) + U256::from(35));
+    let base = chain_id.map_or(U256::from(27), |id| {
+        U256::from(id) * U256::from(2) + U256::from(35)
+    });
     base + U256::from(u8::from(parity))
 }

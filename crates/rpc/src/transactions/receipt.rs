@@ -41,9 +41,19 @@ struct Before {
 }
 
 /// The receipts of a whole block.
-pub(crate) fn of_block(rules: &Rules, block: &Block, receipts: &[ReceiptEnvelope]) -> Vec<ReceiptAnswer> {
+pub(crate) fn of_block(
+    rules: &Rules,
+    block: &Block,
+    receipts: &[ReceiptEnvelope],
+) -> Vec<ReceiptAnswer> {
     let mut before = Before::default();
-    let all = block.body.transactions.iter().zip(&block.senders).zip(receipts).enumerate();
+    let all = block
+        .body
+        .transactions
+        .iter()
+        .zip(&block.senders)
+        .zip(receipts)
+        .enumerate();
     all.map(|(index, ((transaction, sender), receipt))| {
         let answer = answer(rules, block, index, (transaction, *sender), receipt, before);
         before.gas = receipt.cumulative_gas_used();
@@ -60,11 +70,21 @@ pub(crate) fn of_transaction(
     receipts: &[ReceiptEnvelope],
     index: usize,
 ) -> Option<ReceiptAnswer> {
-    let transaction = (block.body.transactions.get(index)?, *block.senders.get(index)?);
+    let transaction = (
+        block.body.transactions.get(index)?,
+        *block.senders.get(index)?,
+    );
     let receipt = receipts.get(index)?;
     let before = Before {
-        gas: receipts.get(..index)?.last().map_or(0, ReceiptEnvelope::cumulative_gas_used),
-        logs: receipts.get(..index)?.iter().map(|receipt| receipt.logs().len()).sum(),
+        gas: receipts
+            .get(..index)?
+            .last()
+            .map_or(0, ReceiptEnvelope::cumulative_gas_used),
+        logs: receipts
+            .get(..index)?
+            .iter()
+            .map(|receipt| receipt.logs().len())
+            .sum(),
     };
     Some(answer(rules, block, index, transaction, receipt, before))
 }
@@ -84,12 +104,16 @@ fn answer(
     ReceiptAnswer {
         block_hash: mined.block_hash,
         block_number: U64::from(mined.number),
-        contract_address: transaction.is_create().then(|| from.create(transaction.nonce())),
+        contract_address: transaction
+            .is_create()
+            .then(|| from.create(transaction.nonce())),
         cumulative_gas_used: U64::from(receipt.cumulative_gas_used()),
         effective_gas_price: U128::from(price_paid(rules, transaction, mined.base_fee)),
         from,
         gas_used: U64::from(receipt.cumulative_gas_used().saturating_sub(before.gas)),
-        logs: logs.map(|(log, place)| LogAnswer::new(log, hash, &mined, place)).collect(),
+        logs: logs
+            .map(|(log, place)| LogAnswer::new(log, hash, &mined, place))
+            .collect(),
         logs_bloom: *receipt.logs_bloom(),
         status: U64::from(u8::from(receipt.is_success())),
         to: transaction.to(),
@@ -102,6 +126,9 @@ fn answer(
 }
 
 fn blob_base_fee(rules: &Rules, block: &Block) -> u128 {
-    let env = execution::BlockEnv { excess_blob_gas: block.header.excess_blob_gas, ..Default::default() };
+    let env = execution::BlockEnv {
+        excess_blob_gas: block.header.excess_blob_gas,
+        ..Default::default()
+    };
     env.blob_base_fee(rules)
 }

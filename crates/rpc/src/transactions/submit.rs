@@ -23,12 +23,22 @@ pub(crate) async fn send_all(api: &Api, raw: Vec<Bytes>) -> Vec<Result<B256, Fai
     let recovered = api
         .run(Work::Read, move || {
             // What is too large is not even hashed.
-            let (fitting, large): (Vec<_>, Vec<_>) =
-                raw.into_iter().enumerate().partition(|(_, raw)| raw.len() <= MAX_TRANSACTION_BYTES);
+            let (fitting, large): (Vec<_>, Vec<_>) = raw
+                .into_iter()
+                .enumerate()
+                .partition(|(_, raw)| raw.len() <= MAX_TRANSACTION_BYTES);
             let (places, fitting): (Vec<_>, Vec<_>) = fitting.into_iter().unzip();
-            let large = large.into_iter().map(|(place, raw)| (place, Err(too_large(&raw))));
-            let recovered = execution::recover_all(&fitting).into_iter().map(|result| result.map_err(Failure::from));
-            Ok(places.into_iter().zip(recovered).chain(large).collect::<Vec<_>>())
+            let large = large
+                .into_iter()
+                .map(|(place, raw)| (place, Err(too_large(&raw))));
+            let recovered = execution::recover_all(&fitting)
+                .into_iter()
+                .map(|result| result.map_err(Failure::from));
+            Ok(places
+                .into_iter()
+                .zip(recovered)
+                .chain(large)
+                .collect::<Vec<_>>())
         })
         .await;
     let mut answers: Vec<Option<Result<B256, Failure>>> = (0..count).map(|_| None).collect();
@@ -49,17 +59,29 @@ pub(crate) async fn send_all(api: &Api, raw: Vec<Bytes>) -> Vec<Result<B256, Fai
             answers[place] = Some(verdict.map_err(Failure::from));
         }
     }
-    answers.into_iter().map(|answer| answer.unwrap_or(Err(Failure::Stopping))).collect()
+    answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or(Err(Failure::Stopping)))
+        .collect()
 }
 
 /// `eth_sendRawTransaction`
 pub(crate) async fn send(api: &Api, raw: Bytes) -> Result<B256, Failure> {
-    send_all(api, vec![raw]).await.pop().unwrap_or(Err(Failure::Stopping))
+    send_all(api, vec![raw])
+        .await
+        .pop()
+        .unwrap_or(Err(Failure::Stopping))
 }
 
 /// `eth_sendRawTransactionSync` (EIP-7966): waits for the receipt.
-pub(crate) async fn send_sync(api: &Api, raw: Bytes, wait_ms: Option<u64>) -> Result<ReceiptAnswer, Failure> {
-    let wait = wait_ms.map_or(SYNC_WAIT, Duration::from_millis).min(SYNC_WAIT_MOST);
+pub(crate) async fn send_sync(
+    api: &Api,
+    raw: Bytes,
+    wait_ms: Option<u64>,
+) -> Result<ReceiptAnswer, Failure> {
+    let wait = wait_ms
+        .map_or(SYNC_WAIT, Duration::from_millis)
+        .min(SYNC_WAIT_MOST);
     // Before it is sent, so that its block cannot be missed.
     let mut heads = api.chain.heads();
     let hash = send(api, raw).await?;
@@ -78,12 +100,24 @@ pub(crate) async fn send_sync(api: &Api, raw: Bytes, wait_ms: Option<u64>) -> Re
         }
     };
     let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    tokio::time::timeout(wait, mined).await.unwrap_or(Err(Failure::NotYetMined { hash, waited_ms }))
+    tokio::time::timeout(wait, mined)
+        .await
+        .unwrap_or(Err(Failure::NotYetMined { hash, waited_ms }))
 }
 
 fn receipt_in(api: &Api, new: &NewBlock, hash: B256) -> Option<ReceiptAnswer> {
-    let index = new.block.body.transactions.iter().position(|transaction| *transaction.tx_hash() == hash)?;
-    receipt::of_transaction(&api.chain.reader().profile().rules, &new.block, &new.receipts, index)
+    let index = new
+        .block
+        .body
+        .transactions
+        .iter()
+        .position(|transaction| *transaction.tx_hash() == hash)?;
+    receipt::of_transaction(
+        &api.chain.reader().profile().rules,
+        &new.block,
+        &new.receipts,
+        index,
+    )
 }
 
 fn too_large(raw: &Bytes) -> Failure {
