@@ -139,17 +139,20 @@ test("gives the reason of a revert, in words and as a custom error", async () =>
 });
 
 test("sends legacy by default and EIP-1559 when both fees are given, free of charge", OURS, async () => {
-  const legacy = await poor.sendTransaction({ to: friend });
-  const dynamic = await poor.sendTransaction({
-    to: friend,
-    maxFeePerGas: METAMASK_FEE,
-    maxPriorityFeePerGas: METAMASK_FEE,
-  });
-  assert.deepEqual([legacy.type, dynamic.type], [0, 2]);
-  for (const sent of [legacy, dynamic]) assert.equal((await mined(sent)).gasPrice, 0n);
-  const kept = await provider.getTransaction(dynamic.hash);
-  assert.equal(kept.maxFeePerGas, METAMASK_FEE);
-  assert.equal(kept.maxPriorityFeePerGas, METAMASK_FEE);
+  const dynamic = { maxFeePerGas: METAMASK_FEE, maxPriorityFeePerGas: METAMASK_FEE };
+  for (const [type, fees] of [
+    [0, {}],
+    [2, dynamic],
+  ]) {
+    const sent = await poor.sendTransaction({ to: friend, ...fees });
+    assert.equal(sent.type, type);
+    assert.equal((await mined(sent)).gasPrice, 0n);
+    const kept = await provider.getTransaction(sent.hash);
+    assert.deepEqual(
+      [kept.maxFeePerGas, kept.maxPriorityFeePerGas],
+      type === 2 ? Object.values(dynamic) : [null, null],
+    );
+  }
   assert.equal(await provider.getBalance(poor), 0n);
 });
 

@@ -21,9 +21,14 @@ before(async () => {
 });
 after(() => chain?.stop());
 
-/** Sends from an unlocked account and gives the receipt. */
-const send = async (transaction) =>
-  chain.receipt(await chain.call("eth_sendTransaction", { from: first, ...transaction }));
+/** Sends from an unlocked account and gives the receipt, of a transaction that has to succeed. */
+async function send(transaction) {
+  const receipt = await chain.receipt(
+    await chain.call("eth_sendTransaction", { from: first, ...transaction }),
+  );
+  assert.equal(receipt.status, "0x1");
+  return receipt;
+}
 const deploy = async (name, ...args) => {
   const { abi, bytecode } = artifact(name);
   const data = bytecode + new Interface(abi).encodeDeploy(args).slice(2);
@@ -162,7 +167,13 @@ test("shows contracts a block made now, free of charge", OURS, async () => {
 
   const fee = toQuantity(METAMASK_FEE);
   const data = environment.encodeFunctionData("record");
-  const receipt = await send({ to: address, data, maxFeePerGas: fee, maxPriorityFeePerGas: fee });
+  const receipt = await send({
+    to: address,
+    data,
+    gas: "0xf4240",
+    maxFeePerGas: fee,
+    maxPriorityFeePerGas: fee,
+  });
   const recorded = environment.decodeFunctionResult(
     "recorded",
     await chain.call("eth_call", { to: address, data: environment.encodeFunctionData("recorded") }),
