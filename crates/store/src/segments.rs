@@ -8,11 +8,11 @@
 //!
 //! - Positions run on from segment to segment; what is left over at the end of one has no position.
 //! - A segment is synced before the next one begins, so only the last can have a torn tail.
-//! - Files grow by written zeros ahead of the records, [`GROWTH_BYTES`] at a time: in between, a sync finds blocks
+//! - Files grow by written zeros ahead of the records, 1 MiB at a time: in between, a sync finds blocks
 //!   that are there already, which costs one flush instead of two. Files that are used again need not grow.
 //! - The first caller of [`Log::sync`] does it for all; there is no thread, and nothing happens at idle.
 //!
-//! [`frame`] says how a torn tail is told from damage. A damaged log can be read up to the damage and is never
+//! `segments/frame.rs` says how a torn tail is told from damage. A damaged log can be read up to the damage and is never
 //! written again.
 
 mod frame;

@@ -49,8 +49,9 @@ pub(super) struct State {
     pub(super) flushed: u64,
     /// Whether the active memtable holds a commit.
     dirty: bool,
-    flushed_something: bool,
-    compacting: bool,
+    /// What was flushed when the last compaction began, and when the last one that ended began.
+    compaction_began: u64,
+    compaction_done: u64,
     pub(super) stopping: bool,
     pub(super) poisoned: bool,
 }
@@ -147,7 +148,7 @@ impl Shared {
     /// Waits, for a time, while too many runs overlap and somebody does something about it.
     fn await_compactor(&self) {
         let mut state = self.state.lock();
-        while (state.compacting || state.flushed_something)
+        while state.compaction_done < state.flushed
             && !state.stopping
             && !state.poisoned
             && self.engine.tree.l0_run_count() >= OVERLAPPING_RUNS
@@ -170,7 +171,6 @@ impl Shared {
             let done = done.min(state.sealed.len());
             state.sealed.drain(..done);
             state.flushed = goal;
-            state.flushed_something = true;
         }
         self.progress.notify_all();
         self.to_compact.notify_one();
@@ -189,7 +189,10 @@ impl Shared {
             {
                 self.poison(&error);
             }
-            self.state.lock().compacting = false;
+            {
+                let mut state = self.state.lock();
+                state.compaction_done = state.compaction_began;
+            }
             self.progress.notify_all();
         }
     }
@@ -197,11 +200,10 @@ impl Shared {
     /// Waits for new files. `false` when it is time to stop.
     fn await_flushed(&self) -> bool {
         let mut state = self.state.lock();
-        while !state.stopping && (state.poisoned || !state.flushed_something) {
+        while !state.stopping && (state.poisoned || state.flushed == state.compaction_began) {
             self.to_compact.wait(&mut state);
         }
-        state.flushed_something = false;
-        state.compacting = !state.stopping;
+        state.compaction_began = state.flushed;
         !state.stopping
     }
 

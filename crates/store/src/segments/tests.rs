@@ -118,7 +118,7 @@ fn a_record_after_a_torn_one_never_comes_back() {
     for broken in 0..HEADER_BYTES + 8 {
         let copy = copy(folder.path());
         change(&files(copy.path())[0], |bytes| {
-            bytes[offset(begin) + broken] ^= 0x40
+            bytes[offset(begin) + broken] ^= 0x40;
         });
         let (log, opened) = open(copy.path());
         assert_eq!((opened.damage, opened.torn), (None, true), "byte {broken}");
@@ -144,7 +144,7 @@ fn a_flipped_byte_before_a_durable_record_is_damage() {
     for byte in 0..usize::try_from(span(16)).unwrap() {
         let copy = copy(folder.path());
         change(&files(copy.path())[0], |bytes| {
-            bytes[offset(bad) + byte] ^= 0x10
+            bytes[offset(bad) + byte] ^= 0x10;
         });
         let before = fs::read(&files(copy.path())[0]).unwrap();
         let (log, opened) = open(copy.path());
@@ -193,7 +193,7 @@ fn damage_in_a_segment_that_is_not_the_last_is_found_anywhere() {
     for (record, begin) in begins.iter().enumerate().take(8) {
         let copy = copy(folder.path());
         change(&files(copy.path())[0], |bytes| {
-            bytes[offset(*begin) + 300] ^= 1
+            bytes[offset(*begin) + 300] ^= 1;
         });
         assert_eq!(open(copy.path()).1.damage, Some(*begin), "record {record}");
     }
@@ -208,7 +208,7 @@ fn damage_in_a_segment_that_is_not_the_last_is_found_anywhere() {
 }
 
 #[test]
-fn one_bad_copy_of_a_header_is_mended_and_two_are_damage() {
+fn one_bad_copy_of_a_header_does_no_harm_and_two_are_damage() {
     let folder = tempfile::tempdir().unwrap();
     let (log, _) = open(folder.path());
     fill(&log, 24);
@@ -224,7 +224,7 @@ fn one_bad_copy_of_a_header_is_mended_and_two_are_damage() {
             assert_eq!(payloads(&log), expected);
             drop(log);
             change(path, |bytes| {
-                bytes[at] ^= u8::from(bytes[at] != bytes[4_116 - at + 20])
+                bytes[at] ^= u8::from(bytes[at] != bytes[4_116 - at + 20]);
             });
         }
         change(path, |bytes| {

@@ -1,4 +1,4 @@
-//! A small deterministic source of numbers: SplitMix64 (Steele, Lea, Flood 2014).
+//! A small deterministic source of numbers: `SplitMix64` (Steele, Lea, Flood 2014).
 
 /// Decided by its seed alone.
 #[derive(Clone, Debug)]

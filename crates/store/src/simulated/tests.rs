@@ -149,7 +149,7 @@ fn check_log(seed: u64, segment_bytes: u64, ops: Vec<LogOp>) {
                 model.reopened(&log, model.entries.len());
             }
             _ if model.failed => {
-                assert!(log.append(1, &[b"x"]).is_err(), "poisoned stays poisoned")
+                assert!(log.append(1, &[b"x"]).is_err(), "poisoned stays poisoned");
             }
             _ => {}
         }
