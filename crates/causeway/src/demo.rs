@@ -45,13 +45,15 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let end = Ended::listen()?;
     let mut steps = Steps::new(5);
     let city = steps.step("start a chain", start(options.port)).await?;
-    let shown = show(&city, &mut steps).await;
-    if let Err(error) = shown {
-        city.stop().await;
-        return Err(error);
-    }
+    let token = match show(&city, &mut steps).await {
+        Ok(token) => token,
+        Err(error) => {
+            city.stop().await;
+            return Err(error);
+        }
+    };
     terminal::result(&format!(
-        "\nHTTP       {}\nWebSocket  {}\nChain id   {}",
+        "HTTP       {}\nWebSocket  {}\nChain id   {}\nToken      {token}",
         city.rpc_url(),
         city.ws_url(),
         city.host.genesis().record.chain_id
@@ -79,7 +81,8 @@ async fn start(port: u16) -> anyhow::Result<(City, String)> {
     Ok((city, note))
 }
 
-async fn show(city: &City, steps: &mut Steps) -> anyhow::Result<()> {
+/// Everything after the start; the token's address.
+async fn show(city: &City, steps: &mut Steps) -> anyhow::Result<Address> {
     let chain_id = city.host.genesis().record.chain_id;
     let domain = Domain::new(chain_id, city.host.genesis().network_id);
     let validators = city.host.genesis().validators.clone();
@@ -93,7 +96,8 @@ async fn show(city: &City, steps: &mut Steps) -> anyhow::Result<()> {
     let (state_root, number) =
         steps.step("check the block's certificate", certified(&mut client, &domain, &validators, &block)).await?;
     let work = proven(&mut client, deployed, friend, number, state_root);
-    steps.step("check the balance by its proof", work).await
+    steps.step("check the balance by its proof", work).await?;
+    Ok(deployed)
 }
 
 /// Who signs.

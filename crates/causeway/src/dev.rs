@@ -18,6 +18,7 @@ use crate::terminal;
 
 /// A development chain: final in one block, durable when a receipt is shown, gas free, ten funded accounts.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub(crate) struct Options {
     /// Address to listen on; others than loopback serve no unlocked accounts to strangers.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
@@ -106,7 +107,7 @@ fn ready_line(city: &City) -> anyhow::Result<String> {
     let accounts: Vec<_> = city
         .accounts
         .iter()
-        .map(|account| json!({ "address": account.address(), "private_key": private_key(account) }))
+        .map(|account| json!({ "address": account.address().to_checksum(None), "private_key": private_key(account) }))
         .collect();
     let mut line = json!({
         "event": "ready",

@@ -20,7 +20,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CAUSEWAY_CO
 
 /// Chains of your own, final and durable, for every Ethereum tool.
 #[derive(Debug, Parser)]
-#[command(name = "causeway", version = VERSION, propagate_version = true)]
+#[command(name = "causeway", version = VERSION, propagate_version = true, args_override_self = true)]
 struct Arguments {
     #[command(flatten)]
     telemetry: telemetry::Options,

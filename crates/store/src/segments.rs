@@ -174,7 +174,7 @@ impl SegmentLog {
     /// Poisons the log when a write or a sync failed.
     fn written<T>(&self, action: &'static str, result: io::Result<T>) -> Result<T, LogError> {
         result.map_err(|source| {
-            tracing::error!(error = %source, "the log could not {action} and writes nothing more");
+            tracing::debug!(error = %source, "the log could not {action} and writes nothing more");
             self.poisoned.store(true, Ordering::Release);
             LogError::Io { action, source }
         })
