@@ -40,6 +40,8 @@ const settled = ({ nonce }) =>
   until("ethers asks for the nonce again", async () => (await poor.getNonce("pending")) > nonce);
 const mined = async (sent) => {
   const transaction = await sent;
+  // `wait` looks once and then every 4 s: it is asked when there is something to see.
+  await chain.receipt(transaction.hash);
   const receipt = await transaction.wait();
   assert.equal(receipt.status, 1);
   await settled(transaction);
@@ -131,6 +133,7 @@ test("gives the reason of a revert, in words and as a custom error", async () =>
     (error) => error.revert.name === "Panic" && Number(error.revert.args[0]) === 0x11,
   );
   const failed = await reverter.withReason("mined", { gasLimit: 100_000n });
+  await chain.receipt(failed.hash);
   await assert.rejects(
     () => failed.wait(),
     (error) => error.receipt.status === 0,

@@ -379,6 +379,35 @@ test("pages of loopback origins may read answers, others may not", OURS, async (
   }
 });
 
+test("pages of other origins cannot open a WebSocket", OURS, async () => {
+  const open = async (options) => {
+    const socket = new WebSocket(chain.ws, options);
+    const outcome = await Promise.race([
+      once(socket, "open").then(() => 101),
+      once(socket, "unexpected-response").then(([, response]) => response.statusCode),
+    ]);
+    socket.on("error", () => {});
+    socket.terminate();
+    return outcome;
+  };
+  assert.equal(await open({}), 101);
+  assert.equal(await open({ origin: "http://localhost:3000" }), 101);
+  assert.equal(await open({ origin: "https://evil.example" }), 403);
+  assert.equal(await open({ headers: { host: "evil.example" } }), 403);
+});
+
+test("a connection has a bounded number of subscriptions", OURS, async () => {
+  const socket = await Socket.open(chain.ws);
+  let taken = 0;
+  const take = async () => {
+    for (; taken < 10_000; taken++) await socket.call("eth_subscribe", "newHeads");
+  };
+  await assert.rejects(take);
+  assert.ok(taken >= 16, `only ${taken}`);
+  assert.equal(await socket.call("eth_chainId"), toQuantity(chain.chainId));
+  socket.close();
+});
+
 test("a form of another site cannot send a request", OURS, async () => {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_chainId", params: [] });
   assert.equal((await post(chain.rpc, body, { "content-type": "text/plain" })).status, 415);

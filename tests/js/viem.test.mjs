@@ -36,7 +36,10 @@ before(async () => {
 after(() => chain?.stop());
 
 const mined = async (sent) => {
-  const receipt = await reader.waitForTransactionReceipt({ hash: await sent });
+  const hash = await sent;
+  // viem looks once and then every 4 s: it is asked when there is something to see.
+  await chain.receipt(hash);
+  const receipt = await reader.waitForTransactionReceipt({ hash });
   assert.equal(receipt.status, "success");
   return receipt;
 };
@@ -133,6 +136,7 @@ test("gives the reason of a revert, in words and as a custom error", async () =>
   );
   const gas = 100_000n;
   const hash = await poor.writeContract({ ...attempt("withReason", "mined"), gas });
+  await chain.receipt(hash);
   assert.equal((await reader.waitForTransactionReceipt({ hash })).status, "reverted");
 });
 

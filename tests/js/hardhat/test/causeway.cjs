@@ -11,11 +11,29 @@ before(async () => {
   [poor] = await ethers.getSigners();
 });
 
-const deploy = async (name, ...args) => (await ethers.deployContract(name, args)).waitForDeployment();
+/** Asks until the answer to a request is neither an error nor null. */
+async function answered(method, params) {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const answer = await network.provider.send(method, params).catch(() => null);
+    if (answer !== null) return answer;
+    assert.ok(Date.now() < deadline, `${method} was not answered in time`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 const mined = async (sent) => {
-  const receipt = await (await sent).wait();
+  const transaction = await sent;
+  // `wait` may look only every 4 s: it is asked when there is something to see.
+  await answered("eth_getTransactionReceipt", [transaction.hash]);
+  const receipt = await transaction.wait();
   assert.equal(receipt.status, 1);
   return receipt;
+};
+const deploy = async (name, ...args) => {
+  const contract = await ethers.deployContract(name, args);
+  await mined(contract.deploymentTransaction());
+  return contract;
 };
 
 it("deploys an ERC-20, transfers and reads its logs", async () => {
@@ -80,24 +98,12 @@ it("pays nothing, whatever fees are filled in", async function () {
 
 it("opens a gate whose time came while the chain was parked", async () => {
   const { timestamp } = await ethers.provider.getBlock("latest");
-  const gate = await deploy("Gate", Math.max(timestamp, Math.floor(Date.now() / 1000)) + 2);
+  const opensAt = Math.max(timestamp, Math.floor(Date.now() / 1000)) + 2;
+  const gate = await deploy("Gate", opensAt);
   const height = await ethers.provider.getBlockNumber();
   await assert.rejects(() => gate.push());
-  const call = {
-    from: poor.address,
-    to: await gate.getAddress(),
-    data: gate.interface.encodeFunctionData("push"),
-  };
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    try {
-      await network.provider.send("eth_estimateGas", [call]);
-      break;
-    } catch {
-      assert.ok(Date.now() < deadline, "the gate's time did not come");
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
+  const [to, data] = [await gate.getAddress(), gate.interface.encodeFunctionData("push")];
+  await answered("eth_estimateGas", [{ from: poor.address, to, data }]);
   assert.equal(await ethers.provider.getBlockNumber(), height, "no block was made meanwhile");
   await mined(gate.push());
   assert.equal(await gate.open(), true);
