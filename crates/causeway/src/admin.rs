@@ -30,7 +30,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let params: Value = serde_json::from_str(&options.params).context("the parameters are not JSON")?;
+    let params: Value =
+        serde_json::from_str(&options.params).context("the parameters are not JSON")?;
     let path = options.data.join("admin.sock");
     let mut stream = UnixStream::connect(&path)
         .with_context(|| format!("no city answers at {}; is it running?", path.display()))?;
@@ -41,7 +42,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer)?;
     let answer: Value = serde_json::from_str(&answer).context("the answer is not JSON")?;
     if let Some(error) = answer.get("error") {
-        bail!("{}", error.get("message").and_then(Value::as_str).unwrap_or("the city refused"));
+        bail!(
+            "{}",
+            error
+                .get("message")
+                .and_then(Value::as_str)
+                .unwrap_or("the city refused")
+        );
     }
     terminal::result(&serde_json::to_string_pretty(&answer["result"])?)
 }

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
+use alloy_signer_local::MnemonicBuilder;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_signer_local::coins_bip39::English;
-use alloy_signer_local::MnemonicBuilder;
 use anyhow::Context as _;
 use chain::Genesis;
 use node::admin::{AdminContext, AdminSocket};
@@ -25,6 +26,10 @@ pub(crate) const MNEMONIC: &str = "test test test test test test test test test 
 const ACCOUNTS: u32 = 10;
 /// Threads for blocking work: chains' jobs, reads, calls. More than `rpc` lets in at once.
 const BLOCKING_THREADS: usize = 64;
+
+/// How long the answer to a transaction waits for its block: a block takes a few milliseconds, and a client that finds no
+/// receipt at once looks again only after seconds (viem: 4).
+const SEND_WAIT: Duration = Duration::from_millis(50);
 
 /// What a development city is to be.
 #[derive(Debug)]
@@ -73,7 +78,9 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 pub(crate) fn accounts() -> anyhow::Result<Vec<PrivateKeySigner>> {
     (0..ACCOUNTS)
         .map(|index| {
-            let builder = MnemonicBuilder::<English>::default().phrase(MNEMONIC).index(index)?;
+            let builder = MnemonicBuilder::<English>::default()
+                .phrase(MNEMONIC)
+                .index(index)?;
             Ok(builder.build()?)
         })
         .collect()
@@ -84,24 +91,47 @@ impl City {
     pub(crate) async fn start(plan: Plan) -> anyhow::Result<Self> {
         let temporary = match &plan.data {
             Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("causeway-").tempdir().context("no room for temporary data")?),
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("causeway-")
+                    .tempdir()
+                    .context("no room for temporary data")?,
+            ),
         };
-        let path = plan.data.clone().or_else(|| Some(temporary.as_ref()?.path().to_path_buf())).unwrap_or_default();
+        let path = plan
+            .data
+            .clone()
+            .or_else(|| Some(temporary.as_ref()?.path().to_path_buf()))
+            .unwrap_or_default();
         let options = Options::development(Arc::new(SystemClock));
         let (wanted, interval) = (plan.chain_id, plan.block_interval_ms);
         let now_ms = SystemClock.now_ms();
-        let found = move |key: &NodeKey| genesis(key, wanted.unwrap_or(ChainId::DEVELOPMENT), interval, now_ms);
+        let found = move |key: &NodeKey| {
+            genesis(
+                key,
+                wanted.unwrap_or(ChainId::DEVELOPMENT),
+                interval,
+                now_ms,
+            )
+        };
         // Blocks while the log is read: nothing else runs yet.
         let host = tokio::task::block_in_place(|| Host::start(&path, &options, wanted, found))?;
         let accounts = accounts()?;
         let mut registry = Registry::with_prefix("causeway");
         let mut config = Config::new(
             plan.listen,
-            NetworkInfo { network_id: host.genesis().network_id.0, name: String::from("development") },
+            NetworkInfo {
+                network_id: host.genesis().network_id.0,
+                name: String::from("development"),
+            },
         );
-        config.cors = Cors { loopback: true, origins: plan.cors };
+        config.cors = Cors {
+            loopback: true,
+            origins: plan.cors,
+        };
         config.hosts = plan.hosts;
         config.accounts.clone_from(&accounts);
+        config.limits.send_wait = SEND_WAIT;
         config.client_version = format!("causeway/v{}/rust", crate::VERSION.replace(' ', "-"));
         host.metrics().register(&mut registry);
         config.metrics.register(&mut registry);
@@ -112,7 +142,15 @@ impl City {
             None => None,
         };
         let admin = listen_admin(&host)?;
-        Ok(Self { host, server, accounts, metrics, admin, tasks, temporary })
+        Ok(Self {
+            host,
+            server,
+            accounts,
+            metrics,
+            admin,
+            tasks,
+            temporary,
+        })
     }
 
     /// Where RPC is served, for HTTP.
@@ -132,7 +170,14 @@ impl City {
 
     /// Ends everything in order.
     pub(crate) async fn stop(self) {
-        let Self { host, server, admin, mut tasks, temporary, .. } = self;
+        let Self {
+            host,
+            server,
+            admin,
+            mut tasks,
+            temporary,
+            ..
+        } = self;
         server.stop().await;
         drop(admin);
         tasks.abort_all();
@@ -154,7 +199,11 @@ fn genesis(key: &NodeKey, chain_id: ChainId, block_interval_ms: u64, now_ms: u64
     };
     let mut record = Record::development(chain_id, now_ms);
     record.minimum_interval_ms = block_interval_ms;
-    Genesis { record, validators, network_id: founding.network_id() }
+    Genesis {
+        record,
+        validators,
+        network_id: founding.network_id(),
+    }
 }
 
 /// A Unix socket's path has at most 107 bytes; in a deeper folder there is none, and that is said.

@@ -88,13 +88,27 @@ async fn show(city: &City, steps: &mut Steps) -> anyhow::Result<Address> {
     let validators = city.host.genesis().validators.clone();
     let mut client = Client::connect(city.server.local_addr()).await?;
     // An account that nobody funded: gas is free.
-    let sender = Sender { key: PrivateKeySigner::random(), chain_id: chain_id.get() };
+    let sender = Sender {
+        key: PrivateKeySigner::random(),
+        chain_id: chain_id.get(),
+    };
     let friend = Address::repeat_byte(0x42);
 
-    let deployed = steps.step("deploy a token from an account that owns nothing", deploy(&mut client, &sender)).await?;
-    let block = steps.step("transfer", transfer(&mut client, &sender, deployed, friend)).await?;
-    let (state_root, number) =
-        steps.step("check the block's certificate", certified(&mut client, &domain, &validators, &block)).await?;
+    let deployed = steps
+        .step(
+            "deploy a token from an account that owns nothing",
+            deploy(&mut client, &sender),
+        )
+        .await?;
+    let block = steps
+        .step("transfer", transfer(&mut client, &sender, deployed, friend))
+        .await?;
+    let (state_root, number) = steps
+        .step(
+            "check the block's certificate",
+            certified(&mut client, &domain, &validators, &block),
+        )
+        .await?;
     let work = proven(&mut client, deployed, friend, number, state_root);
     steps.step("check the balance by its proof", work).await?;
     Ok(deployed)
@@ -109,7 +123,13 @@ struct Sender {
 
 impl Sender {
     /// Signs and sends a transaction and waits for its receipt.
-    async fn send(&self, client: &mut Client, nonce: u64, to: TxKind, input: Bytes) -> anyhow::Result<Value> {
+    async fn send(
+        &self,
+        client: &mut Client,
+        nonce: u64,
+        to: TxKind,
+        input: Bytes,
+    ) -> anyhow::Result<Value> {
         let mut call = json!({ "from": self.key.address(), "data": input });
         if let TxKind::Call(to) = to {
             call["to"] = json!(to);
@@ -125,18 +145,35 @@ impl Sender {
         };
         let signature = self.key.sign_hash_sync(&transaction.signature_hash())?;
         let signed = TxEnvelope::from(transaction.into_signed(signature));
-        let hash: B256 =
-            client.ask("eth_sendRawTransaction", json!([hex::encode_prefixed(signed.encoded_2718())])).await?;
+        let hash: B256 = client
+            .ask(
+                "eth_sendRawTransaction",
+                json!([hex::encode_prefixed(signed.encoded_2718())]),
+            )
+            .await?;
         let receipt = client.receipt(hash).await?;
-        ensure!(receipt["status"] == "0x1", "the transaction failed: {receipt}");
+        ensure!(
+            receipt["status"] == "0x1",
+            "the transaction failed: {receipt}"
+        );
         Ok(receipt)
     }
 }
 
 async fn deploy(client: &mut Client, sender: &Sender) -> anyhow::Result<(Address, String)> {
-    let receipt = sender.send(client, 0, TxKind::Create, token::creation(U256::from(SUPPLY))?).await?;
+    let receipt = sender
+        .send(
+            client,
+            0,
+            TxKind::Create,
+            token::creation(U256::from(SUPPLY))?,
+        )
+        .await?;
     let address: Address = serde_json::from_value(receipt["contractAddress"].clone())?;
-    Ok((address, format!("{address}, final in block {}", number_of(&receipt)?)))
+    Ok((
+        address,
+        format!("{address}, final in block {}", number_of(&receipt)?),
+    ))
 }
 
 async fn transfer(
@@ -147,7 +184,10 @@ async fn transfer(
 ) -> anyhow::Result<(Value, String)> {
     let input = token::transfer(friend, U256::from(SENT));
     let receipt = sender.send(client, 1, TxKind::Call(token), input).await?;
-    let note = format!("{SENT} to {friend}, final in block {}", number_of(&receipt)?);
+    let note = format!(
+        "{SENT} to {friend}, final in block {}",
+        number_of(&receipt)?
+    );
     Ok((receipt, note))
 }
 
@@ -158,11 +198,19 @@ async fn certified(
     receipt: &Value,
 ) -> anyhow::Result<((B256, u64), String)> {
     let number = number_of(receipt)?;
-    let proof: BlockProof = client.ask("causeway_getBlockProof", json!([receipt["blockNumber"]])).await?;
+    let proof: BlockProof = client
+        .ask("causeway_getBlockProof", json!([receipt["blockNumber"]]))
+        .await?;
     let proven = proof.verify(domain, validators)?;
-    ensure!(json!(proven.hash) == receipt["blockHash"], "the certificate is for another block");
+    ensure!(
+        json!(proven.hash) == receipt["blockHash"],
+        "the certificate is for another block"
+    );
     let total = validators.validators().len();
-    let note = format!("signed by more than two thirds of {total} validator: block {number} is {}", proven.hash);
+    let note = format!(
+        "signed by more than two thirds of {total} validator: block {number} is {}",
+        proven.hash
+    );
     Ok(((proven.header.state_root, number), note))
 }
 
@@ -174,10 +222,21 @@ async fn proven(
     state_root: B256,
 ) -> anyhow::Result<((), String)> {
     let slot = token::balance_slot(friend);
-    let proof: Value = client.ask("eth_getProof", json!([token, [slot], format!("{number:#x}")])).await?;
+    let proof: Value = client
+        .ask(
+            "eth_getProof",
+            json!([token, [slot], format!("{number:#x}")]),
+        )
+        .await?;
     let balance = token::check_balance(&proof, token, slot, state_root)?;
-    ensure!(balance == U256::from(SENT), "the proof shows {balance}, not {SENT}");
-    Ok(((), format!("{balance}, proven from the certified state root to the token's storage")))
+    ensure!(
+        balance == U256::from(SENT),
+        "the proof shows {balance}, not {SENT}"
+    );
+    Ok((
+        (),
+        format!("{balance}, proven from the certified state root to the token's storage"),
+    ))
 }
 
 fn number_of(receipt: &Value) -> anyhow::Result<u64> {

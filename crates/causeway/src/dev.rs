@@ -7,8 +7,8 @@ use alloy_primitives::hex;
 use alloy_signer_local::PrivateKeySigner;
 use anyhow::Context as _;
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use types::ChainId;
@@ -49,9 +49,8 @@ pub(crate) struct Options {
     metrics: Option<SocketAddr>,
 }
 
-fn parse_chain_id(text: &str) -> Result<ChainId, String> {
-    let id: u64 = text.parse().map_err(|error| format!("{error}"))?;
-    ChainId::new(id).map_err(|error| format!("{error}"))
+fn parse_chain_id(text: &str) -> anyhow::Result<ChainId> {
+    Ok(ChainId::new(text.parse()?)?)
 }
 
 /// Runs until SIGTERM or Ctrl-C.
@@ -88,7 +87,10 @@ pub(crate) struct Ended {
 impl Ended {
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     pub(crate) async fn wait(mut self) {
@@ -144,7 +146,12 @@ fn ready_table(city: &City) -> anyhow::Result<String> {
     }
     table.add_row(["Mnemonic", MNEMONIC]);
     for (account, index) in city.accounts.iter().zip(0..) {
-        table.add_row([format!("Account {index}"), format!("{}\n{}", account.address(), private_key(account))]);
+        table.add_row([
+            format!("Account {index}"),
+            format!("{}\n{}", account.address(), private_key(account)),
+        ]);
     }
-    Ok(format!("{table}\nTen accounts with 10,000 each; anybody knows their keys. Ctrl-C ends it."))
+    Ok(format!(
+        "{table}\nTen accounts with 10,000 each; anybody knows their keys. Ctrl-C ends it."
+    ))
 }

@@ -16,7 +16,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 /// Version and the commit that it was built from.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CAUSEWAY_COMMIT"), ")");
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("CAUSEWAY_COMMIT"),
+    ")"
+);
 
 /// Chains of your own, final and durable, for every Ethereum tool.
 #[derive(Debug, Parser)]
@@ -44,9 +49,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     telemetry::start(&arguments.telemetry);
     let outcome = match arguments.command {
-        Command::Dev(options) => city::runtime().and_then(|runtime| runtime.block_on(dev::run(options))),
-        Command::Demo(options) => city::runtime().and_then(|runtime| runtime.block_on(demo::run(options))),
-        Command::Verify(options) => city::runtime().and_then(|runtime| runtime.block_on(verify::run(options))),
+        Command::Dev(options) => {
+            city::runtime().and_then(|runtime| runtime.block_on(dev::run(options)))
+        }
+        Command::Demo(options) => {
+            city::runtime().and_then(|runtime| runtime.block_on(demo::run(options)))
+        }
+        Command::Verify(options) => {
+            city::runtime().and_then(|runtime| runtime.block_on(verify::run(options)))
+        }
         Command::Admin(options) => admin::run(&options),
     };
     match outcome {

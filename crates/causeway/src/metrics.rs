@@ -17,10 +17,13 @@ pub(crate) async fn serve(
     registry: Registry,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<SocketAddr> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot serve metrics at {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot serve metrics at {address}"))?;
     let local = listener.local_addr()?;
-    let pages = axum::Router::new().route("/metrics", axum::routing::get(page)).with_state(Arc::new(registry));
+    let pages = axum::Router::new()
+        .route("/metrics", axum::routing::get(page))
+        .with_state(Arc::new(registry));
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, pages).await {
             tracing::error!(%error, "metrics are not served any more");

@@ -22,10 +22,17 @@ enum Format {
     Json,
 }
 
+/// Libraries that tell more than an operator wants, unless named: every vote at `info`, and an error for each compaction
+/// that the program's end cut short.
+const QUIET: &str = "arc_malachitebft=warn,lsm_tree=off";
+
 /// Starts logging. Directives that make no sense are taken as `warn`.
 pub(crate) fn start(options: &Options) {
-    let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_senseless| EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", options.log))
+        .unwrap_or_else(|_senseless| EnvFilter::new(format!("{QUIET},warn")));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match options.log_format {
         Format::Text => subscriber.with_ansi(crate::terminal::is_watched()).init(),
         Format::Json => subscriber.json().init(),

@@ -55,7 +55,11 @@ impl Steps {
         let outcome = work.await;
         bar.finish_and_clear();
         let (value, note) = outcome?;
-        let tick = if is_watched() { "\u{1b}[32m✓\u{1b}[0m" } else { "ok" };
+        let tick = if is_watched() {
+            "\u{1b}[32m✓\u{1b}[0m"
+        } else {
+            "ok"
+        };
         say(&format!("{tick} {place} {title}: {note}"));
         Ok(value)
     }

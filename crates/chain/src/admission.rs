@@ -24,12 +24,20 @@ pub struct Admitted {
 }
 
 /// Judges transactions at `now_ms` and takes the good ones into `pool`.
-pub fn admit(reader: &Reader, pool: &RwLock<Pool>, transactions: Vec<Transaction>, now_ms: u64) -> Admitted {
+pub fn admit(
+    reader: &Reader,
+    pool: &RwLock<Pool>,
+    transactions: Vec<Transaction>,
+    now_ms: u64,
+) -> Admitted {
     let mut admitted = Admitted::default();
     let moment = match reader.moment() {
         Ok(moment) => moment,
         Err(_unreadable) => {
-            admitted.verdicts = transactions.iter().map(|_| Err(PoolError::Stopped)).collect();
+            admitted.verdicts = transactions
+                .iter()
+                .map(|_| Err(PoolError::Stopped))
+                .collect();
             return admitted;
         }
     };
@@ -39,12 +47,14 @@ pub fn admit(reader: &Reader, pool: &RwLock<Pool>, transactions: Vec<Transaction
     let mut pool = pool.write();
     for transaction in transactions {
         let transaction = Arc::new(transaction);
-        let verdict = validate_form(rules, &transaction, env.gas_limit).map_err(PoolError::from).and_then(|()| {
-            let raw = transaction.encoded_2718();
-            let known = senders.known(&transaction, rules.is_free())?;
-            pool.insert(Arc::clone(&transaction), raw.len(), known)?;
-            Ok(raw)
-        });
+        let verdict = validate_form(rules, &transaction, env.gas_limit)
+            .map_err(PoolError::from)
+            .and_then(|()| {
+                let raw = transaction.encoded_2718();
+                let known = senders.known(&transaction, rules.is_free())?;
+                pool.insert(Arc::clone(&transaction), raw.len(), known)?;
+                Ok(raw)
+            });
         admitted.verdicts.push(verdict.map(|raw| {
             admitted.entries.push(entry::transaction_entry(&raw));
             let hash = *transaction.hash();
@@ -65,16 +75,25 @@ struct Senders<'a> {
 
 impl<'a> Senders<'a> {
     fn new(moment: &'a Moment) -> Self {
-        Self { moment, view: None, known: HashMap::new() }
+        Self {
+            moment,
+            view: None,
+            known: HashMap::new(),
+        }
     }
 
-    fn known(&mut self, transaction: &Transaction, is_free: bool) -> Result<SenderState, PoolError> {
+    fn known(
+        &mut self,
+        transaction: &Transaction,
+        is_free: bool,
+    ) -> Result<SenderState, PoolError> {
         let address = transaction.signer();
         let (nonce, balance) = match self.known.get(&address) {
             Some(known) => *known,
             None => {
                 let account = self.account(address)?;
-                let known = account.map_or((0, U256::ZERO), |account| (account.nonce, account.balance));
+                let known =
+                    account.map_or((0, U256::ZERO), |account| (account.nonce, account.balance));
                 self.known.insert(address, known);
                 known
             }
@@ -85,7 +104,11 @@ impl<'a> Senders<'a> {
             U256::from(transaction.gas_limit()) * U256::from(transaction.max_fee_per_gas())
         };
         let cost = transaction.value().saturating_add(gas);
-        Ok(SenderState { nonce, balance, cost })
+        Ok(SenderState {
+            nonce,
+            balance,
+            cost,
+        })
     }
 
     fn account(&mut self, address: Address) -> Result<Option<state::Account>, PoolError> {
@@ -93,9 +116,11 @@ impl<'a> Senders<'a> {
             Some(view) => view,
             None => {
                 let view = self.moment.view(self.moment.head().header.number);
-                self.view.insert(view.map_err(|error| PoolError::State(Box::new(error)))?)
+                self.view
+                    .insert(view.map_err(|error| PoolError::State(Box::new(error)))?)
             }
         };
-        view.account(address).map_err(|error: StateError| PoolError::State(Box::new(error)))
+        view.account(address)
+            .map_err(|error: StateError| PoolError::State(Box::new(error)))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{BlockBody, EMPTY_OMMER_ROOT_HASH, Header, ReceiptEnvelope, TxEnvelope, proofs};
+use alloy_consensus::{
+    BlockBody, EMPTY_OMMER_ROOT_HASH, Header, ReceiptEnvelope, TxEnvelope, proofs,
+};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B64, Bytes};
 use execution::{BlockEnv, ExecuteError, Executed, ExecutionError, Executor, Refused, Transaction};
@@ -88,7 +90,10 @@ pub(crate) fn build(
             }
             Err(ExecuteError::Refused(reason)) => {
                 skipped.insert(transaction.signer());
-                if !matches!(reason, Refused::BlockGas { .. } | Refused::FeeBelowBaseFee { .. }) {
+                if !matches!(
+                    reason,
+                    Refused::BlockGas { .. } | Refused::FeeBelowBaseFee { .. }
+                ) {
                     refused.push((transaction, reason));
                 }
             }
@@ -101,9 +106,19 @@ pub(crate) fn build(
     let (body, senders) = body_of(&taken);
     let extra_data = types::header::extra_data(next_time_ms(&parent.head().header, now_ms));
     let header = assemble(&env, &executed, &body, &prepared, extra_data, requests);
-    let block = Arc::new(Block { hash: header.hash_slow(), header, body, senders });
+    let block = Arc::new(Block {
+        hash: header.hash_slow(),
+        header,
+        body,
+        senders,
+    });
     let requests = requests.to_requests().take();
-    let candidate = Candidate { block, requests, receipts: Arc::new(executed.receipts), prepared };
+    let candidate = Candidate {
+        block,
+        requests,
+        receipts: Arc::new(executed.receipts),
+        prepared,
+    };
     Ok(Built { candidate, refused })
 }
 
@@ -111,9 +126,22 @@ pub(crate) fn build(
 const MIN_TRANSACTION_GAS: u64 = 21_000;
 
 fn body_of(transactions: &[Arc<Transaction>]) -> (BlockBody<TxEnvelope>, Vec<Address>) {
-    let senders = transactions.iter().map(|transaction| transaction.signer()).collect();
-    let transactions = transactions.iter().map(|transaction| transaction.inner().clone()).collect();
-    (BlockBody { transactions, ommers: Vec::new(), withdrawals: Some(Vec::new().into()) }, senders)
+    let senders = transactions
+        .iter()
+        .map(|transaction| transaction.signer())
+        .collect();
+    let transactions = transactions
+        .iter()
+        .map(|transaction| transaction.inner().clone())
+        .collect();
+    (
+        BlockBody {
+            transactions,
+            ommers: Vec::new(),
+            withdrawals: Some(Vec::new().into()),
+        },
+        senders,
+    )
 }
 
 fn assemble(
@@ -161,15 +189,37 @@ pub(crate) fn write_rows(
     let block = &candidate.block;
     let number = block.header.number;
     state.write(&candidate.prepared, batch);
-    batch.put(keys.at(Table::Header, number), rows::header_row(block.hash, &block.header));
-    batch.put(keys.of(Table::Number, &block.hash), number.to_be_bytes().to_vec());
+    batch.put(
+        keys.at(Table::Header, number),
+        rows::header_row(block.hash, &block.header),
+    );
+    batch.put(
+        keys.of(Table::Number, &block.hash),
+        number.to_be_bytes().to_vec(),
+    );
     batch.put(keys.at(Table::Body, number), rows::body_row(block));
-    batch.put(keys.at(Table::Receipts, number), rows::receipts_row(&candidate.receipts));
+    batch.put(
+        keys.at(Table::Receipts, number),
+        rows::receipts_row(&candidate.receipts),
+    );
     for (transaction, index) in block.body.transactions.iter().zip(0_u32..) {
-        batch.put(keys.of(Table::Transaction, transaction.hash()), rows::place_row(number, index));
+        batch.put(
+            keys.of(Table::Transaction, transaction.hash()),
+            rows::place_row(number, index),
+        );
     }
-    let seal = Seal { certificate, requests: candidate.requests.clone() };
+    let seal = Seal {
+        certificate,
+        requests: candidate.requests.clone(),
+    };
     batch.put(keys.at(Table::Seal, number), alloy_rlp::encode(seal));
     // Last, so that a reader of the rows as they are written would see it last as well.
-    batch.put(keys.tip(), Tip { number, hash: block.hash }.to_row());
+    batch.put(
+        keys.tip(),
+        Tip {
+            number,
+            hash: block.hash,
+        }
+        .to_row(),
+    );
 }

@@ -159,10 +159,17 @@ impl Engine {
         set: ValidatorSet,
     ) -> Result<Self, EngineError> {
         let domain = *profile.domain().ok_or(EngineError::Foreign)?;
-        let reader = Reader::new(Arc::clone(&profile), Arc::clone(&tables), Arc::clone(&state));
+        let reader = Reader::new(
+            Arc::clone(&profile),
+            Arc::clone(&tables),
+            Arc::clone(&state),
+        );
         let moment = reader.moment()?;
         let number = moment.head().header.number;
-        let damaged = ReadError::Damaged { what: "requests", number };
+        let damaged = ReadError::Damaged {
+            what: "requests",
+            number,
+        };
         let seal = moment.seal(number)?.unwrap_or_default();
         let requests = BlockRequests::from_requests(&seal.requests).ok_or(damaged)?;
         let order = Order::new(&set);
@@ -206,7 +213,10 @@ impl Engine {
     pub fn pool_entries(&self) -> Vec<Vec<u8>> {
         let mut pooled: Vec<_> = self.pool.read().content();
         pooled.sort_by_key(|(_, _, pooled)| pooled.arrival);
-        pooled.iter().map(|(_, _, pooled)| entry::transaction_entry(&pooled.transaction.encoded_2718())).collect()
+        pooled
+            .iter()
+            .map(|(_, _, pooled)| entry::transaction_entry(&pooled.transaction.encoded_2718()))
+            .collect()
     }
 
     /// Judges transactions at `now_ms` and takes the good ones into the pool.
@@ -221,8 +231,15 @@ impl Engine {
         if self.height.is_some() || !self.pool.read().has_executable() {
             return None;
         }
-        let interval = self.profile.record().map_or(0, |record| record.minimum_interval_ms);
-        Some(if interval == 0 { 0 } else { self.tip_ms.saturating_add(interval) })
+        let interval = self
+            .profile
+            .record()
+            .map_or(0, |record| record.minimum_interval_ms);
+        Some(if interval == 0 {
+            0
+        } else {
+            self.tip_ms.saturating_add(interval)
+        })
     }
 
     /// Starts the next height if it is due.
@@ -253,7 +270,9 @@ impl Engine {
 
     /// The rows of a decided block are written: the chain's head is that block.
     pub fn committed(&mut self, decided: Decided) {
-        let Decided { block, prepared, .. } = decided;
+        let Decided {
+            block, prepared, ..
+        } = decided;
         self.state.adopt(prepared);
         self.height = None;
         self.tip_ms = types::header::time_ms(&block.header).unwrap_or_default();
@@ -280,14 +299,21 @@ impl Engine {
             let head = parent.header(height).ok().flatten()?;
             Some(head.header.beneficiary)
         };
-        let turn = self.order.turn(number, self.requests.from_height, beneficiary)?;
+        let turn = self
+            .order
+            .turn(number, self.requests.from_height, beneficiary)?;
         let config = consensus::Config {
             domain: self.domain,
             key: Arc::clone(&self.config.key),
             timeouts: self.config.timeouts,
         };
-        let (instance, effects) = Instance::start(config, number, Arc::clone(&self.set), turn, replay)?;
-        self.height = Some(Height { instance, candidates, parent });
+        let (instance, effects) =
+            Instance::start(config, number, Arc::clone(&self.set), turn, replay)?;
+        self.height = Some(Height {
+            instance,
+            candidates,
+            parent,
+        });
         let mut out = Vec::new();
         self.absorb(effects, &mut out, now_ms)?;
         Ok(out)
@@ -303,11 +329,15 @@ impl Engine {
         let mut wanted = None;
         for effect in effects {
             match effect {
-                consensus::Effect::Append(record) => out.push(Effect::Append(entry::consensus_entry(&record))),
+                consensus::Effect::Append(record) => {
+                    out.push(Effect::Append(entry::consensus_entry(&record)))
+                }
                 consensus::Effect::Sync => out.push(Effect::Sync),
                 consensus::Effect::GetValue { round } => wanted = Some(round),
                 consensus::Effect::Publish(message) => out.push(Effect::Publish(message)),
-                consensus::Effect::Restream { block_hash } => out.push(Effect::Restream { block_hash }),
+                consensus::Effect::Restream { block_hash } => {
+                    out.push(Effect::Restream { block_hash })
+                }
                 consensus::Effect::Schedule(timeout) => out.push(Effect::Schedule(timeout)),
                 consensus::Effect::CancelTimeouts => out.push(Effect::CancelTimeouts),
                 consensus::Effect::Evidence(found) => out.push(Effect::Evidence(found)),
@@ -316,19 +346,27 @@ impl Engine {
         }
         let Some(round) = wanted else { return Ok(()) };
         let block_hash = self.build(out, now_ms)?;
-        let Some(height) = &mut self.height else { return Ok(()) };
-        let effects = height.instance.step(consensus::Input::Propose { round, block_hash })?;
+        let Some(height) = &mut self.height else {
+            return Ok(());
+        };
+        let effects = height
+            .instance
+            .step(consensus::Input::Propose { round, block_hash })?;
         // Only a new round wishes for a value again, and that takes a time-out: this does not nest.
         self.absorb(effects, out, now_ms)
     }
 
     /// Builds a block on the height's parent and appends its body.
     fn build(&mut self, out: &mut Vec<Effect>, now_ms: u64) -> Result<B256, EngineError> {
-        let Some(height) = &mut self.height else { return Err(EngineError::Foreign) };
+        let Some(height) = &mut self.height else {
+            return Err(EngineError::Foreign);
+        };
         let head = &height.parent.head().header;
         let parent_ms = types::header::time_ms(head).unwrap_or_default();
         if parent_ms + 1 > now_ms + MAX_AHEAD_MS {
-            out.push(Effect::Notice(Notice::ClockBehind { by_ms: parent_ms + 1 - now_ms }));
+            out.push(Effect::Notice(Notice::ClockBehind {
+                by_ms: parent_ms + 1 - now_ms,
+            }));
         }
         let transactions = self.pool.read().executable(MAX_LOOKED_AT);
         let Built { candidate, refused } = candidate::build(
@@ -346,16 +384,27 @@ impl Engine {
                 pool.remove(transaction.signer(), transaction.nonce());
             }
         }
-        out.push(Effect::Append(entry::body_entry(&candidate.block, &candidate.requests)));
+        out.push(Effect::Append(entry::body_entry(
+            &candidate.block,
+            &candidate.requests,
+        )));
         let hash = candidate.block.hash;
         height.candidates.insert(hash, candidate);
         Ok(hash)
     }
 
-    fn decide(&mut self, certificate: &types::Certificate, out: &mut Vec<Effect>) -> Result<(), EngineError> {
+    fn decide(
+        &mut self,
+        certificate: &types::Certificate,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), EngineError> {
         let hash = certificate.block_hash;
         let unknown = EngineError::UnknownDecision { hash };
-        let candidate = self.height.as_mut().and_then(|height| height.candidates.remove(&hash)).ok_or(unknown)?;
+        let candidate = self
+            .height
+            .as_mut()
+            .and_then(|height| height.candidates.remove(&hash))
+            .ok_or(unknown)?;
         // One sync for the last vote and the decision: the log keeps a prefix, so the decision never survives alone.
         if matches!(out.last(), Some(Effect::Sync)) {
             out.pop();
@@ -365,26 +414,53 @@ impl Engine {
         let mut batch = Batch::default();
         let encoded = certificate.encode().into();
         candidate::write_rows(&self.profile, &self.state, &candidate, encoded, &mut batch);
-        let Candidate { block, receipts, prepared, .. } = candidate;
-        let decided = Decided { block, receipts, prepared };
+        let Candidate {
+            block,
+            receipts,
+            prepared,
+            ..
+        } = candidate;
+        let decided = Decided {
+            block,
+            receipts,
+            prepared,
+        };
         out.push(Effect::Commit(Box::new(Commit { batch, decided })));
         Ok(())
     }
 
     /// Executes a block of the log again: a candidate of the height that is not decided yet.
     pub(crate) fn execute_again(&self, block: Entry) -> Result<Option<Candidate>, EngineError> {
-        let Entry::Body { block, requests } = block else { return Ok(None) };
+        let Entry::Body { block, requests } = block else {
+            return Ok(None);
+        };
         let parent = self.reader.moment()?;
         if block.header.parent_hash != parent.head().hash {
             return Ok(None);
         }
-        Ok(Some(import::execute(&self.profile, &self.state, &parent, *block, Some(requests))?))
+        Ok(Some(import::execute(
+            &self.profile,
+            &self.state,
+            &parent,
+            *block,
+            Some(requests),
+        )?))
     }
 
     /// Writes a block that the log says is decided.
-    pub(crate) fn restore(&mut self, candidate: Candidate, certificate: &types::Certificate) -> Result<(), EngineError> {
+    pub(crate) fn restore(
+        &mut self,
+        candidate: Candidate,
+        certificate: &types::Certificate,
+    ) -> Result<(), EngineError> {
         let mut batch = Batch::default();
-        candidate::write_rows(&self.profile, &self.state, &candidate, certificate.encode().into(), &mut batch);
+        candidate::write_rows(
+            &self.profile,
+            &self.state,
+            &candidate,
+            certificate.encode().into(),
+            &mut batch,
+        );
         self.tables.commit(batch).map_err(ImportError::from)?;
         self.state.adopt(candidate.prepared);
         self.tip_ms = types::header::time_ms(&candidate.block.header).unwrap_or_default();

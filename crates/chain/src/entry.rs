@@ -110,8 +110,15 @@ impl Genesis {
 #[must_use]
 pub(crate) fn body_entry(block: &Block, requests: &[Bytes]) -> Vec<u8> {
     let mut out = vec![VERSION, 2];
-    let block = AlloyBlock { header: block.header.clone(), body: block.body.clone() };
-    BlockBody { block, requests: requests.to_vec() }.encode(&mut out);
+    let block = AlloyBlock {
+        header: block.header.clone(),
+        body: block.body.clone(),
+    };
+    BlockBody {
+        block,
+        requests: requests.to_vec(),
+    }
+    .encode(&mut out);
     out
 }
 
@@ -147,7 +154,9 @@ impl Entry {
     ///
     /// [`EntryError`].
     pub fn decode(payload: &[u8]) -> Result<Self, EntryError> {
-        let &[version, kind, ref body @ ..] = payload else { return Err(EntryError::TooShort) };
+        let &[version, kind, ref body @ ..] = payload else {
+            return Err(EntryError::TooShort);
+        };
         match (version, kind) {
             (VERSION, 1) => {
                 let genesis: GenesisBody = alloy_rlp::decode_exact(body)?;
@@ -159,7 +168,10 @@ impl Entry {
             }
             (VERSION, 2) => {
                 let BlockBody { block, requests } = alloy_rlp::decode_exact(body)?;
-                Ok(Self::Body { block: Box::new(block), requests })
+                Ok(Self::Body {
+                    block: Box::new(block),
+                    requests,
+                })
             }
             (VERSION, 3) => Ok(Self::Consensus(consensus::Record::decode(body)?)),
             (VERSION, 4) => Ok(Self::Decided(Certificate::decode(body)?)),

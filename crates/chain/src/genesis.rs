@@ -9,10 +9,10 @@ use store::tables::{Batch, Tables, TablesError};
 use types::BlockRequests;
 use types::genesis::GenesisAccount;
 
+use crate::Profile;
 use crate::candidate::{Candidate, write_rows};
 use crate::entry::{Entry, Genesis};
 use crate::rows::{self, Block, Keys, Table};
-use crate::Profile;
 
 /// Why block 0 could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +39,18 @@ impl Genesis {
     /// # Errors
     ///
     /// [`GenesisError`]; nothing was written.
-    pub fn write(&self, profile: &Profile, state: &State, tables: &dyn Tables) -> Result<B256, GenesisError> {
+    pub fn write(
+        &self,
+        profile: &Profile,
+        state: &State,
+        tables: &dyn Tables,
+    ) -> Result<B256, GenesisError> {
         let changes = changes_of(types::genesis::accounts(&self.record));
         let prepared = state.prepare(&View::empty(), 0, &changes)?;
         let header = types::genesis::header(&self.record, &self.validators, prepared.root());
-        let requests = BlockRequests::genesis(&self.record, &self.validators).to_requests().take();
+        let requests = BlockRequests::genesis(&self.record, &self.validators)
+            .to_requests()
+            .take();
         let keys = Keys(profile.chain_id);
         let mut batch = Batch::default();
         let (record, set) = (self.record.encode(), alloy_rlp::encode(&self.validators));
@@ -86,16 +93,33 @@ pub fn write_foreign(
 ) -> Result<B256, GenesisError> {
     let prepared = state.prepare(&View::empty(), 0, changes)?;
     if prepared.root() != header.state_root {
-        return Err(GenesisError::StateRoot { found: header.state_root, computed: prepared.root() });
+        return Err(GenesisError::StateRoot {
+            found: header.state_root,
+            computed: prepared.root(),
+        });
     }
     let candidate = candidate(header, Vec::new(), prepared);
     write(profile, state, tables, candidate, Batch::default())
 }
 
 fn candidate(header: Header, requests: Vec<Bytes>, prepared: state::Prepared) -> Candidate {
-    let body = BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals: Some(Vec::new().into()) };
-    let block = Arc::new(Block { hash: header.hash_slow(), header, body, senders: Vec::new() });
-    Candidate { block, requests, receipts: Arc::new(Vec::new()), prepared }
+    let body = BlockBody {
+        transactions: Vec::new(),
+        ommers: Vec::new(),
+        withdrawals: Some(Vec::new().into()),
+    };
+    let block = Arc::new(Block {
+        hash: header.hash_slow(),
+        header,
+        body,
+        senders: Vec::new(),
+    });
+    Candidate {
+        block,
+        requests,
+        receipts: Arc::new(Vec::new()),
+        prepared,
+    }
 }
 
 fn write(
@@ -115,13 +139,29 @@ fn write(
 /// The accounts of a genesis as a change of the empty state.
 fn changes_of(accounts: Vec<GenesisAccount>) -> Changes {
     let mut changes = Changes::default();
-    for GenesisAccount { address, nonce, balance, code } in accounts {
+    for GenesisAccount {
+        address,
+        nonce,
+        balance,
+        code,
+    } in accounts
+    {
         let code_hash = keccak256(&code);
         if !code.is_empty() {
             changes.codes.insert(code_hash, code);
         }
-        let info = Some(Info { nonce, balance, code_hash });
-        changes.accounts.insert(address, AccountChange { info, ..AccountChange::default() });
+        let info = Some(Info {
+            nonce,
+            balance,
+            code_hash,
+        });
+        changes.accounts.insert(
+            address,
+            AccountChange {
+                info,
+                ..AccountChange::default()
+            },
+        );
     }
     changes
 }

@@ -9,7 +9,9 @@ use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_consensus::{Block as AlloyBlock, Header, TxEnvelope, proofs};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes};
-use execution::{BlockEnv, ExecuteError, ExecutionError, Executor, Ommer, Transaction, validate_form};
+use execution::{
+    BlockEnv, ExecuteError, ExecutionError, Executor, Ommer, Transaction, validate_form,
+};
 use state::{State, StateError, ViewError};
 use store::tables::{Batch, Tables, TablesError};
 use types::header::HeaderError;
@@ -79,7 +81,10 @@ impl ImportError {
     /// Whether the block may be good and this city merely could not tell.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::View(_) | Self::State(_) | Self::Execution(_) | Self::Tables(_))
+        matches!(
+            self,
+            Self::View(_) | Self::State(_) | Self::Execution(_) | Self::Tables(_)
+        )
     }
 }
 
@@ -100,22 +105,41 @@ pub(crate) fn execute(
     env.ommers = body
         .ommers
         .iter()
-        .map(|ommer| Ommer { number: ommer.number, beneficiary: ommer.beneficiary })
+        .map(|ommer| Ommer {
+            number: ommer.number,
+            beneficiary: ommer.beneficiary,
+        })
         .collect();
     let transactions = recovered(number, &body.transactions)?;
     let view = parent.view(parent.head().header.number)?;
     let executed = run(profile, env, parent, &view, &transactions)?;
 
-    let same = |holds: bool, field, found: &dyn std::fmt::Display, computed: &dyn std::fmt::Display| {
-        if holds {
-            return Ok(());
-        }
-        Err(ImportError::Differs { number, field, found: found.to_string(), computed: computed.to_string() })
-    };
+    let same =
+        |holds: bool, field, found: &dyn std::fmt::Display, computed: &dyn std::fmt::Display| {
+            if holds {
+                return Ok(());
+            }
+            Err(ImportError::Differs {
+                number,
+                field,
+                found: found.to_string(),
+                computed: computed.to_string(),
+            })
+        };
     let transactions_root = proofs::calculate_transaction_root(&body.transactions);
     let found = &header.transactions_root;
-    same(*found == transactions_root, "transactionsRoot", found, &transactions_root)?;
-    same(header.gas_used == executed.gas_used, "gasUsed", &header.gas_used, &executed.gas_used)?;
+    same(
+        *found == transactions_root,
+        "transactionsRoot",
+        found,
+        &transactions_root,
+    )?;
+    same(
+        header.gas_used == executed.gas_used,
+        "gasUsed",
+        &header.gas_used,
+        &executed.gas_used,
+    )?;
     let (found, computed) = (&header.receipts_root, &executed.receipts_root);
     same(found == computed, "receiptsRoot", found, computed)?;
     let (found, computed) = (&header.logs_bloom, &executed.logs_bloom);
@@ -133,8 +157,18 @@ pub(crate) fn execute(
     let (found, computed) = (&header.state_root, &prepared.root());
     same(found == computed, "stateRoot", found, computed)?;
     let senders = transactions.iter().map(Transaction::signer).collect();
-    let block = Arc::new(Block { hash: header.hash_slow(), header, body, senders });
-    Ok(Candidate { block, requests, receipts: Arc::new(executed.receipts), prepared })
+    let block = Arc::new(Block {
+        hash: header.hash_slow(),
+        header,
+        body,
+        senders,
+    });
+    Ok(Candidate {
+        block,
+        requests,
+        receipts: Arc::new(executed.receipts),
+        prepared,
+    })
 }
 
 fn check_parent(profile: &Profile, parent: &Moment, header: &Header) -> Result<(), ImportError> {
@@ -144,7 +178,13 @@ fn check_parent(profile: &Profile, parent: &Moment, header: &Header) -> Result<(
             types::header::check_against_parent(record, &head.header, head.hash, header)?;
         }
         Lineage::Foreign => {
-            let refuse = |field| Err(HeaderError { number: header.number, field }.into());
+            let refuse = |field| {
+                Err(HeaderError {
+                    number: header.number,
+                    field,
+                }
+                .into())
+            };
             if header.parent_hash != head.hash {
                 return refuse("parentHash");
             }
@@ -175,7 +215,11 @@ fn run(
     let block_gas = env.gas_limit;
     let mut executor = Executor::new(&profile.rules, env, view, parent)?;
     for (index, transaction) in transactions.iter().enumerate() {
-        let refused = |source| ImportError::Transaction { number, index, source };
+        let refused = |source| ImportError::Transaction {
+            number,
+            index,
+            source,
+        };
         validate_form(&profile.rules, transaction, block_gas)
             .map_err(|form| refused(execution::Refused::from(form).into()))?;
         executor.execute(transaction).map_err(refused)?;

@@ -71,7 +71,9 @@ pub enum PoolError {
         nonce: u64,
     },
     /// Its nonce is too far ahead to be kept.
-    #[error("nonce too high: tx nonce {nonce} is more than {MAX_NONCE_AHEAD} above the next nonce {next}")]
+    #[error(
+        "nonce too high: tx nonce {nonce} is more than {MAX_NONCE_AHEAD} above the next nonce {next}"
+    )]
     NonceTooHigh {
         /// The sender's next.
         next: u64,
@@ -87,10 +89,14 @@ pub enum PoolError {
         cost: U256,
     },
     /// Another with this nonce is here and this one does not offer a tenth more in both fee fields.
-    #[error("replacement transaction underpriced: both fees must be at least a tenth and 1 wei higher")]
+    #[error(
+        "replacement transaction underpriced: both fees must be at least a tenth and 1 wei higher"
+    )]
     Underpriced,
     /// This nonce was replaced too often.
-    #[error("replacement transaction underpriced: nonce {nonce} was replaced {MAX_REPLACEMENTS} times already")]
+    #[error(
+        "replacement transaction underpriced: nonce {nonce} was replaced {MAX_REPLACEMENTS} times already"
+    )]
     ReplacedTooOften {
         /// The nonce.
         nonce: u64,
@@ -121,7 +127,10 @@ impl PoolError {
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::NonceTooHigh { .. } | Self::InsufficientFunds { .. } | Self::Full | Self::SenderFull
+            Self::NonceTooHigh { .. }
+                | Self::InsufficientFunds { .. }
+                | Self::Full
+                | Self::SenderFull
         )
     }
 }
@@ -178,7 +187,11 @@ impl Pool {
             .values()
             .map(|sender| sender.transactions.range(sender.next..sender.gap()).count())
             .sum();
-        PoolStatus { pending, queued: self.hashes.len() - pending, bytes: self.bytes }
+        PoolStatus {
+            pending,
+            queued: self.hashes.len() - pending,
+            bytes: self.bytes,
+        }
     }
 
     /// How many wait, executable or not.
@@ -222,7 +235,10 @@ impl Pool {
             .iter()
             .flat_map(|(address, sender)| {
                 let gap = sender.gap();
-                sender.transactions.iter().map(move |(nonce, pooled)| (*address, *nonce < gap, pooled.clone()))
+                sender
+                    .transactions
+                    .iter()
+                    .map(move |(nonce, pooled)| (*address, *nonce < gap, pooled.clone()))
             })
             .collect();
         all.sort_by_key(|(address, _, pooled)| (*address, pooled.transaction.nonce()));
@@ -234,8 +250,17 @@ impl Pool {
     /// # Errors
     ///
     /// [`PoolError`]; the pool is as it was.
-    pub fn insert(&mut self, transaction: Arc<Transaction>, bytes: usize, known: SenderState) -> Result<(), PoolError> {
-        let (address, nonce, hash) = (transaction.signer(), transaction.nonce(), *transaction.hash());
+    pub fn insert(
+        &mut self,
+        transaction: Arc<Transaction>,
+        bytes: usize,
+        known: SenderState,
+    ) -> Result<(), PoolError> {
+        let (address, nonce, hash) = (
+            transaction.signer(),
+            transaction.nonce(),
+            *transaction.hash(),
+        );
         if self.hashes.contains_key(&hash) {
             return Err(PoolError::Known);
         }
@@ -243,18 +268,32 @@ impl Pool {
             return Err(PoolError::TooLarge { bytes });
         }
         if nonce < known.nonce {
-            return Err(PoolError::NonceTooLow { next: known.nonce, nonce });
+            return Err(PoolError::NonceTooLow {
+                next: known.nonce,
+                nonce,
+            });
         }
         if nonce - known.nonce > MAX_NONCE_AHEAD {
-            return Err(PoolError::NonceTooHigh { next: known.nonce, nonce });
+            return Err(PoolError::NonceTooHigh {
+                next: known.nonce,
+                nonce,
+            });
         }
         if known.cost > known.balance {
-            return Err(PoolError::InsufficientFunds { balance: known.balance, cost: known.cost });
+            return Err(PoolError::InsufficientFunds {
+                balance: known.balance,
+                cost: known.cost,
+            });
         }
-        let earlier = self.senders.get(&address).and_then(|sender| sender.transactions.get(&nonce));
+        let earlier = self
+            .senders
+            .get(&address)
+            .and_then(|sender| sender.transactions.get(&nonce));
         let replacements = match earlier {
             None => 0,
-            Some(earlier) if !outbids(&transaction, &earlier.transaction) => return Err(PoolError::Underpriced),
+            Some(earlier) if !outbids(&transaction, &earlier.transaction) => {
+                return Err(PoolError::Underpriced);
+            }
             Some(earlier) if earlier.replacements >= MAX_REPLACEMENTS => {
                 return Err(PoolError::ReplacedTooOften { nonce });
             }
@@ -272,7 +311,12 @@ impl Pool {
         let sender = self.senders.entry(address).or_default();
         let ready = ready_key(sender, address);
         sender.next = known.nonce;
-        let pooled = Pooled { transaction, arrival, bytes, replacements };
+        let pooled = Pooled {
+            transaction,
+            arrival,
+            bytes,
+            replacements,
+        };
         let replaced = sender.transactions.insert(nonce, pooled);
         let now = ready_key(sender, address);
         self.rekey(ready, now);
@@ -287,7 +331,10 @@ impl Pool {
 
     /// Refuses a newcomer, or drops the last transaction of whoever holds most and more than the newcomer.
     fn make_room(&mut self, address: Address, bytes: usize) -> Result<(), PoolError> {
-        let own = self.senders.get(&address).map_or(0, |sender| sender.transactions.len());
+        let own = self
+            .senders
+            .get(&address)
+            .map_or(0, |sender| sender.transactions.len());
         if own >= MAX_PER_SENDER {
             return Err(PoolError::SenderFull);
         }
@@ -298,8 +345,12 @@ impl Pool {
                 .iter()
                 .max_by_key(|(address, sender)| (sender.transactions.len(), **address))
                 .filter(|(_, sender)| sender.transactions.len() > own + 1)
-                .and_then(|(address, sender)| Some((*address, *sender.transactions.last_key_value()?.0)));
-            let Some((address, nonce)) = most else { return Err(PoolError::Full) };
+                .and_then(|(address, sender)| {
+                    Some((*address, *sender.transactions.last_key_value()?.0))
+                });
+            let Some((address, nonce)) = most else {
+                return Err(PoolError::Full);
+            };
             self.remove(address, nonce);
         }
         Ok(())
@@ -307,7 +358,9 @@ impl Pool {
 
     /// Forgets one transaction; those after it stay, behind a gap.
     pub fn remove(&mut self, address: Address, nonce: u64) {
-        let Some(sender) = self.senders.get_mut(&address) else { return };
+        let Some(sender) = self.senders.get_mut(&address) else {
+            return;
+        };
         let ready = ready_key(sender, address);
         if let Some(gone) = sender.transactions.remove(&nonce) {
             self.bytes -= gone.bytes;
@@ -322,7 +375,9 @@ impl Pool {
 
     /// A block was made in which `address`'s next nonce became `next`: forgets what is below.
     pub fn advance(&mut self, address: Address, next: u64) {
-        let Some(sender) = self.senders.get_mut(&address) else { return };
+        let Some(sender) = self.senders.get_mut(&address) else {
+            return;
+        };
         let ready = ready_key(sender, address);
         let rest = sender.transactions.split_off(&next);
         let gone = std::mem::replace(&mut sender.transactions, rest);
@@ -377,14 +432,19 @@ impl Pool {
 
 /// Under which key the sender stands among those that have something executable.
 fn ready_key(sender: &Sender, address: Address) -> Option<(u64, Address)> {
-    sender.transactions.get(&sender.next).map(|first| (first.arrival, address))
+    sender
+        .transactions
+        .get(&sender.next)
+        .map(|first| (first.arrival, address))
 }
 
 /// Both fee fields higher, by a tenth and at least 1 wei.
 fn outbids(new: &Transaction, old: &Transaction) -> bool {
     let higher = |new: u128, old: u128| new >= old.saturating_add((old / 10).max(1));
     let tip = |transaction: &Transaction| {
-        transaction.max_priority_fee_per_gas().unwrap_or_else(|| transaction.max_fee_per_gas())
+        transaction
+            .max_priority_fee_per_gas()
+            .unwrap_or_else(|| transaction.max_fee_per_gas())
     };
     higher(new.max_fee_per_gas(), old.max_fee_per_gas()) && higher(tip(new), tip(old))
 }

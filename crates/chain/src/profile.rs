@@ -35,7 +35,14 @@ impl Profile {
     pub fn causeway(record: Record, domain: Domain) -> Self {
         // Without a hub a chain is an application chain that cites zero: EIP-4788's call is not made.
         let rules = Rules::causeway(record.chain_id.get(), record.fee_rule, false);
-        Self { chain_id: record.chain_id, rules, lineage: Lineage::Causeway { record: Box::new(record), domain } }
+        Self {
+            chain_id: record.chain_id,
+            rules,
+            lineage: Lineage::Causeway {
+                record: Box::new(record),
+                domain,
+            },
+        }
     }
 
     /// The record, on our own chains.

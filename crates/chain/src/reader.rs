@@ -46,7 +46,11 @@ impl Reader {
     /// Reads the chain `profile` in `tables`; `state` is shared with whoever writes it.
     #[must_use]
     pub fn new(profile: Arc<Profile>, tables: Arc<dyn Tables>, state: Arc<State>) -> Self {
-        Self { profile, tables, state }
+        Self {
+            profile,
+            tables,
+            state,
+        }
     }
 
     /// What the chain is.
@@ -64,14 +68,26 @@ impl Reader {
         let snapshot = self.tables.snapshot();
         let keys = Keys(self.profile.chain_id);
         let tip = snapshot.get(&keys.tip())?.ok_or(ReadError::NoGenesis)?;
-        let tip = Tip::from_row(&tip).ok_or(ReadError::Damaged { what: "tip", number: 0 })?;
+        let tip = Tip::from_row(&tip).ok_or(ReadError::Damaged {
+            what: "tip",
+            number: 0,
+        })?;
         let row = snapshot.get(&keys.at(Table::Header, tip.number))?;
         let (hash, header) = row
             .and_then(|row| rows::header_from_row(&row))
             .filter(|(hash, _)| *hash == tip.hash)
-            .ok_or(ReadError::Damaged { what: "header", number: tip.number })?;
+            .ok_or(ReadError::Damaged {
+                what: "header",
+                number: tip.number,
+            })?;
         let head = Head { hash, header };
-        Ok(Moment { profile: Arc::clone(&self.profile), state: Arc::clone(&self.state), snapshot, keys, head })
+        Ok(Moment {
+            profile: Arc::clone(&self.profile),
+            state: Arc::clone(&self.state),
+            snapshot,
+            keys,
+            head,
+        })
     }
 }
 
@@ -119,7 +135,8 @@ impl Moment {
         if number > self.head.header.number {
             return Ok(None);
         }
-        let (hash, header) = self.required(Table::Header, number, "header", rows::header_from_row)?;
+        let (hash, header) =
+            self.required(Table::Header, number, "header", rows::header_from_row)?;
         Ok(Some(Head { hash, header }))
     }
 
@@ -139,9 +156,16 @@ impl Moment {
     ///
     /// [`ReadError`].
     pub fn block(&self, number: u64) -> Result<Option<Block>, ReadError> {
-        let Some(Head { hash, header }) = self.header(number)? else { return Ok(None) };
+        let Some(Head { hash, header }) = self.header(number)? else {
+            return Ok(None);
+        };
         let (body, senders) = self.required(Table::Body, number, "body", rows::body_from_row)?;
-        Ok(Some(Block { header, hash, body, senders }))
+        Ok(Some(Block {
+            header,
+            hash,
+            body,
+            senders,
+        }))
     }
 
     /// The receipts of a block, in order; `None` above the latest.
@@ -153,7 +177,8 @@ impl Moment {
         if number > self.head.header.number {
             return Ok(None);
         }
-        self.required(Table::Receipts, number, "receipts", rows::receipts_from_row).map(Some)
+        self.required(Table::Receipts, number, "receipts", rows::receipts_from_row)
+            .map(Some)
     }
 
     /// Block number and index of a mined transaction.
@@ -162,7 +187,9 @@ impl Moment {
     ///
     /// [`ReadError`].
     pub fn transaction(&self, hash: B256) -> Result<Option<(u64, u32)>, ReadError> {
-        let row = self.snapshot.get(&self.keys.of(Table::Transaction, &hash))?;
+        let row = self
+            .snapshot
+            .get(&self.keys.of(Table::Transaction, &hash))?;
         Ok(row.and_then(|row| rows::place_from_row(&row)))
     }
 
@@ -175,7 +202,8 @@ impl Moment {
         if number > self.head.header.number {
             return Ok(None);
         }
-        self.required(Table::Seal, number, "seal", rows::seal_from_row).map(Some)
+        self.required(Table::Seal, number, "seal", rows::seal_from_row)
+            .map(Some)
     }
 
     /// A block with all that proves it. `None` above the latest, and on chains without certificates.
@@ -184,12 +212,24 @@ impl Moment {
     ///
     /// [`ReadError`].
     pub fn proof(&self, number: u64) -> Result<Option<BlockProof>, ReadError> {
-        let Some(head) = self.header(number)? else { return Ok(None) };
-        let Some(seal) = self.seal(number)? else { return Ok(None) };
-        let Some(requests) = BlockRequests::from_requests(&seal.requests) else { return Ok(None) };
+        let Some(head) = self.header(number)? else {
+            return Ok(None);
+        };
+        let Some(seal) = self.seal(number)? else {
+            return Ok(None);
+        };
+        let Some(requests) = BlockRequests::from_requests(&seal.requests) else {
+            return Ok(None);
+        };
         // Preimages travel with the block that first names them: the one before they hold.
         let is_new = requests.from_height == number + 1;
-        let preimage = |hash| if is_new { self.preimage(hash) } else { Ok(None) };
+        let preimage = |hash| {
+            if is_new {
+                self.preimage(hash)
+            } else {
+                Ok(None)
+            }
+        };
         Ok(Some(BlockProof {
             header: alloy_rlp::encode(&head.header).into(),
             requests: seal.requests,
@@ -215,7 +255,8 @@ impl Moment {
     ///
     /// [`ViewError`] when it is not there, or not kept any more.
     pub fn view(&self, number: u64) -> Result<View, ViewError> {
-        self.state.view(Arc::clone(&self.snapshot), self.head.header.number, number)
+        self.state
+            .view(Arc::clone(&self.snapshot), self.head.header.number, number)
     }
 
     /// What execution sees in the block with this header.
@@ -238,7 +279,8 @@ impl Moment {
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, ReadError> {
         let row = self.snapshot.get(&self.keys.at(table, number))?;
-        row.and_then(|row| read(&row)).ok_or(ReadError::Damaged { what, number })
+        row.and_then(|row| read(&row))
+            .ok_or(ReadError::Damaged { what, number })
     }
 }
 
@@ -268,7 +310,12 @@ pub(crate) fn env_of(header: &Header) -> BlockEnv {
 
 /// What execution sees in a block made on `parent` by `beneficiary` at `now_ms`; its time is never before the parent's
 /// plus one millisecond.
-pub(crate) fn next_env(profile: &Profile, parent: &Head, beneficiary: Address, now_ms: u64) -> BlockEnv {
+pub(crate) fn next_env(
+    profile: &Profile,
+    parent: &Head,
+    beneficiary: Address,
+    now_ms: u64,
+) -> BlockEnv {
     let header = &parent.header;
     let number = header.number + 1;
     let (timestamp, gas_limit, base_fee) = match profile.record() {

@@ -52,7 +52,9 @@ pub enum RecoveryError {
         number: u64,
     },
     /// The log begins above the rows' end.
-    #[error("the tables end at block {tip} and the log goes on at block {number}: blocks between them are lost")]
+    #[error(
+        "the tables end at block {tip} and the log goes on at block {number}: blocks between them are lost"
+    )]
     Gap {
         /// The last in the tables.
         tip: u64,
@@ -79,9 +81,15 @@ impl Recovery {
         let domain = Domain::new(chain_id, genesis.network_id);
         let profile = Arc::new(Profile::causeway(genesis.record.clone(), domain));
         let state = Arc::new(State::new(chain_id, history, cache_bytes));
-        let reader = Reader::new(Arc::clone(&profile), Arc::clone(&tables), Arc::clone(&state));
+        let reader = Reader::new(
+            Arc::clone(&profile),
+            Arc::clone(&tables),
+            Arc::clone(&state),
+        );
         if let Err(error) = reader.moment() {
-            let ReadError::NoGenesis = error else { return Err(error.into()) };
+            let ReadError::NoGenesis = error else {
+                return Err(error.into());
+            };
             genesis.write(&profile, &state, &*tables)?;
         }
         let engine = Engine::new(profile, config, tables, state, genesis.validators.clone())?;
@@ -137,7 +145,10 @@ impl Recovery {
     /// [`RecoveryError`].
     pub fn finish(mut self, now_ms: u64) -> Result<(Engine, Vec<Effect>), RecoveryError> {
         let raw: Vec<Bytes> = self.transactions.into();
-        let pooled = execution::recover_all(&raw).into_iter().filter_map(Result::ok).collect();
+        let pooled = execution::recover_all(&raw)
+            .into_iter()
+            .filter_map(Result::ok)
+            .collect();
         // Those that were mined meanwhile are refused for their nonce, and that is all.
         drop(self.engine.admit(pooled, now_ms));
         let mut effects = Vec::new();
@@ -165,8 +176,14 @@ impl Recovery {
         if number > tip + 1 {
             return Err(RecoveryError::Gap { tip, number });
         }
-        let body = self.bodies.remove(&certificate.block_hash).ok_or(RecoveryError::NoBody { number })?;
-        let candidate = self.engine.execute_again(body)?.ok_or(RecoveryError::NoBody { number })?;
+        let body = self
+            .bodies
+            .remove(&certificate.block_hash)
+            .ok_or(RecoveryError::NoBody { number })?;
+        let candidate = self
+            .engine
+            .execute_again(body)?
+            .ok_or(RecoveryError::NoBody { number })?;
         self.engine.restore(candidate, certificate)?;
         self.bodies.clear();
         self.records.clear();

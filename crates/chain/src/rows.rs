@@ -3,7 +3,9 @@
 //! Key = chain id (8 bytes) ‖ table (1 byte) ‖ key, all big-endian. State has the tables below `0x40`, see `state`.
 //! Every table's rows follow from the log; the [`Table::Tip`] row says how far they got.
 
-use alloy_consensus::{Block as AlloyBlock, BlockBody, Header, Receipt, ReceiptEnvelope, TxEnvelope, TxType};
+use alloy_consensus::{
+    Block as AlloyBlock, BlockBody, Header, Receipt, ReceiptEnvelope, TxEnvelope, TxType,
+};
 use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use types::ChainId;
@@ -87,9 +89,14 @@ impl Tip {
     }
 
     pub(crate) fn from_row(row: &[u8]) -> Option<Self> {
-        let (&[VERSION], rest) = row.split_first_chunk::<1>()? else { return None };
+        let (&[VERSION], rest) = row.split_first_chunk::<1>()? else {
+            return None;
+        };
         let (number, hash) = rest.split_first_chunk::<8>()?;
-        Some(Self { number: u64::from_be_bytes(*number), hash: B256::from(<[u8; 32]>::try_from(hash).ok()?) })
+        Some(Self {
+            number: u64::from_be_bytes(*number),
+            hash: B256::from(<[u8; 32]>::try_from(hash).ok()?),
+        })
     }
 }
 
@@ -110,7 +117,10 @@ impl Block {
     /// The whole block as Ethereum encodes it.
     #[must_use]
     pub fn to_rlp(&self) -> Vec<u8> {
-        alloy_rlp::encode(AlloyBlock { header: self.header.clone(), body: self.body.clone() })
+        alloy_rlp::encode(AlloyBlock {
+            header: self.header.clone(),
+            body: self.body.clone(),
+        })
     }
 }
 
@@ -134,7 +144,10 @@ struct BodyRow {
 }
 
 pub(crate) fn body_row(block: &Block) -> Vec<u8> {
-    let body = BodyRow { body: block.body.clone(), senders: block.senders.clone() };
+    let body = BodyRow {
+        body: block.body.clone(),
+        senders: block.senders.clone(),
+    };
     alloy_rlp::encode(body)
 }
 
@@ -202,7 +215,10 @@ pub(crate) fn place_row(number: u64, index: u32) -> Vec<u8> {
 
 pub(crate) fn place_from_row(row: &[u8]) -> Option<(u64, u32)> {
     let (number, index) = row.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*number), u32::from_be_bytes(index.try_into().ok()?)))
+    Some((
+        u64::from_be_bytes(*number),
+        u32::from_be_bytes(index.try_into().ok()?),
+    ))
 }
 
 pub(crate) fn number_from_row(row: &[u8]) -> Option<u64> {

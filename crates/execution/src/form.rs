@@ -82,7 +82,9 @@ pub enum FormError {
         block_gas_limit: u64,
     },
     /// The tip is higher than the fee that holds it (EIP-1559).
-    #[error("max priority fee per gas higher than max fee per gas: priority {priority}, max {max_fee}")]
+    #[error(
+        "max priority fee per gas higher than max fee per gas: priority {priority}, max {max_fee}"
+    )]
     PriorityAboveMax {
         /// `maxPriorityFeePerGas`.
         priority: u128,

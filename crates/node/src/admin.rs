@@ -58,7 +58,10 @@ impl AdminSocket {
         let module = module(context).map_err(io::Error::other)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, module));
-        Ok(Self { path: path.to_path_buf(), tasks })
+        Ok(Self {
+            path: path.to_path_buf(),
+            tasks,
+        })
     }
 }
 
@@ -74,7 +77,9 @@ async fn accept(listener: UnixListener, module: RpcModule<AdminContext>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _peer)) => {
                 let module = module.clone();
@@ -116,9 +121,12 @@ async fn serve(stream: UnixStream, module: &RpcModule<AdminContext>) -> io::Resu
 }
 
 /// The answer to what is not JSON-RPC.
-const PARSE_ERROR: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}"#;
+const PARSE_ERROR: &str =
+    r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}"#;
 
-fn module(context: AdminContext) -> Result<RpcModule<AdminContext>, jsonrpsee::core::RegisterMethodError> {
+fn module(
+    context: AdminContext,
+) -> Result<RpcModule<AdminContext>, jsonrpsee::core::RegisterMethodError> {
     let mut module = RpcModule::new(context);
     module.register_blocking_method("admin_nodeInfo", |_params, context, _extensions| {
         let moment = context.chain.reader().moment().map_err(failed)?;

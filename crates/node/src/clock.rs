@@ -14,9 +14,14 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
-        #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock enters")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where the machine's clock enters"
+        )]
         let now = std::time::SystemTime::now();
-        let since = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = now
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

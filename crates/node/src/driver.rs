@@ -80,12 +80,24 @@ impl Driver {
         inbox: mpsc::Receiver<Submission>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { chain: Box::new(Chain { engine, outside, timers: BTreeMap::new() }), inbox, stop }
+        Self {
+            chain: Box::new(Chain {
+                engine,
+                outside,
+                timers: BTreeMap::new(),
+            }),
+            inbox,
+            stop,
+        }
     }
 
     /// Performs what recovery asks for, then serves until told to stop or every handle is gone.
     pub(crate) async fn run(self, first: Vec<Effect>) {
-        let Self { chain, mut inbox, mut stop } = self;
+        let Self {
+            chain,
+            mut inbox,
+            mut stop,
+        } = self;
         let chain_id = chain.outside.chain_id;
         match serve(chain, &mut inbox, &mut stop, first).await {
             Ok(()) => tracing::debug!(%chain_id, "chain closed"),
@@ -174,7 +186,11 @@ async fn job(
 }
 
 fn refuse(submission: Submission) {
-    let verdicts = submission.transactions.iter().map(|_| Err(PoolError::Stopped)).collect();
+    let verdicts = submission
+        .transactions
+        .iter()
+        .map(|_| Err(PoolError::Stopped))
+        .collect();
     // The caller may have stopped waiting.
     drop(submission.answer.send(verdicts));
 }
@@ -191,7 +207,9 @@ impl Chain {
         let admitted = self.engine.admit(transactions, now_ms);
         let payloads: Vec<&[u8]> = admitted.entries.iter().map(Vec::as_slice).collect();
         if !payloads.is_empty() {
-            self.outside.log.append(self.outside.chain_id.get(), &payloads)?;
+            self.outside
+                .log
+                .append(self.outside.chain_id.get(), &payloads)?;
         }
         let mut verdicts: Vec<Result<B256, PoolError>> = admitted.verdicts;
         for (count, answer) in answers {
@@ -210,7 +228,10 @@ impl Chain {
 
     /// When the next height may start; `None` when there is nothing to start it for.
     fn due(&self) -> Option<Instant> {
-        let wait_ms = self.engine.due_ms()?.saturating_sub(self.outside.clock.now_ms());
+        let wait_ms = self
+            .engine
+            .due_ms()?
+            .saturating_sub(self.outside.clock.now_ms());
         Some(Instant::now() + Duration::from_millis(wait_ms))
     }
 
@@ -229,8 +250,12 @@ impl Chain {
 
     fn fire_timers(&mut self) -> Result<(), Stopped> {
         let now = Instant::now();
-        let due: Vec<TimeoutKind> =
-            self.timers.iter().filter(|(_, (at, _))| *at <= now).map(|(kind, _)| *kind).collect();
+        let due: Vec<TimeoutKind> = self
+            .timers
+            .iter()
+            .filter(|(_, (at, _))| *at <= now)
+            .map(|(kind, _)| *kind)
+            .collect();
         for kind in due {
             if let Some((_, timeout)) = self.timers.remove(&kind) {
                 let effects = self.engine.timeout(timeout, self.outside.clock.now_ms())?;
@@ -254,7 +279,8 @@ impl Chain {
                 }
                 Effect::Commit(commit) => self.commit(*commit)?,
                 Effect::Schedule(timeout) => {
-                    self.timers.insert(timeout.kind, (Instant::now() + timeout.duration, timeout));
+                    self.timers
+                        .insert(timeout.kind, (Instant::now() + timeout.duration, timeout));
                 }
                 Effect::CancelTimeouts => self.timers.clear(),
                 // A chain of one validator has nobody to send to.
@@ -276,7 +302,9 @@ impl Chain {
             return Ok(());
         }
         let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
-        self.outside.log.append(self.outside.chain_id.get(), &slices)?;
+        self.outside
+            .log
+            .append(self.outside.chain_id.get(), &slices)?;
         payloads.clear();
         Ok(())
     }
@@ -285,17 +313,24 @@ impl Chain {
         let Commit { batch, decided } = commit;
         let started = Instant::now();
         self.outside.tables.commit(batch)?;
-        self.outside.metrics.committed(started.elapsed(), &decided.block);
+        self.outside
+            .metrics
+            .committed(started.elapsed(), &decided.block);
         let new = new_block(&decided);
         self.engine.committed(decided);
         // Nobody listening is no error.
         drop(self.outside.heads.send(new));
         self.outside.metrics.pool(self.engine.pool().read().len());
-        self.outside.trim.after_block(&self.engine, &self.outside.log, &self.outside.tables)?;
+        self.outside
+            .trim
+            .after_block(&self.engine, &self.outside.log, &self.outside.tables)?;
         Ok(())
     }
 }
 
 fn new_block(decided: &Decided) -> NewBlock {
-    NewBlock { block: Arc::clone(&decided.block), receipts: Arc::clone(&decided.receipts) }
+    NewBlock {
+        block: Arc::clone(&decided.block),
+        receipts: Arc::clone(&decided.receipts),
+    }
 }

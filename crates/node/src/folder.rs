@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use types::NodeKey;
@@ -67,9 +67,18 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let failed = |action: &'static str, path: &Path| {
             let path = path.to_path_buf();
-            move |source| FolderError::Io { action, path, source }
+            move |source| FolderError::Io {
+                action,
+                path,
+                source,
+            }
         };
-        fs::create_dir_all(path).map_err(failed("make the data folder", path))?;
+        // What is in it is for its owner alone, whatever the modes of the files.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed("make the data folder", path))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -80,10 +89,17 @@ impl Folder {
             .map_err(failed("write to the data folder, at", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { path: path.to_path_buf() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(FolderError::InUse {
+                    path: path.to_path_buf(),
+                });
+            }
             Err(TryLockError::Error(source)) => return Err(failed("lock", &lock_path)(source)),
         }
-        let folder = Self { path: path.to_path_buf(), _lock: lock };
+        let folder = Self {
+            path: path.to_path_buf(),
+            _lock: lock,
+        };
         folder.check_format()?;
         Ok(folder)
     }
@@ -92,15 +108,30 @@ impl Folder {
         let path = self.path.join("format");
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse::<u32>() {
-                Ok(found) if found > FORMAT => Err(FolderError::TooNew { path: self.path.clone(), found }),
+                Ok(found) if found > FORMAT => Err(FolderError::TooNew {
+                    path: self.path.clone(),
+                    found,
+                }),
                 Ok(_known) => Ok(()),
-                Err(_no_number) => {
-                    Err(FolderError::Foreign { path: self.path.clone(), what: "its file `format` holds no number" })
-                }
+                Err(_no_number) => Err(FolderError::Foreign {
+                    path: self.path.clone(),
+                    what: "its file `format` holds no number",
+                }),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => write_whole(&path, format!("{FORMAT}\n").as_bytes())
-                .map_err(|source| FolderError::Io { action: "write", path, source }),
-            Err(source) => Err(FolderError::Io { action: "read", path, source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                write_whole(&path, format!("{FORMAT}\n").as_bytes()).map_err(|source| {
+                    FolderError::Io {
+                        action: "write",
+                        path,
+                        source,
+                    }
+                })
+            }
+            Err(source) => Err(FolderError::Io {
+                action: "read",
+                path,
+                source,
+            }),
         }
     }
 
@@ -123,13 +154,21 @@ impl Folder {
                 what: "its file `node.key` does not hold 32 bytes in hexadecimal that are a key",
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let failed = |source| FolderError::Io { action: "make a node key at", path: path.clone(), source };
+                let failed = |source| FolderError::Io {
+                    action: "make a node key at",
+                    path: path.clone(),
+                    source,
+                };
                 let key = fresh_key().map_err(failed)?;
                 let text = format!("{}\n", alloy_primitives::hex::encode(key.to_bytes()));
                 write_whole(&path, text.as_bytes()).map_err(failed)?;
                 Ok(key)
             }
-            Err(source) => Err(FolderError::Io { action: "read", path, source }),
+            Err(source) => Err(FolderError::Io {
+                action: "read",
+                path,
+                source,
+            }),
         }
     }
 }
@@ -154,7 +193,12 @@ fn fresh_key() -> io::Result<NodeKey> {
 /// Writes a small file so that after a loss of power it is whole or not there.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -174,12 +218,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("city");
         let folder = Folder::open(&path).expect("free");
-        assert!(matches!(Folder::open(&path), Err(FolderError::InUse { .. })));
+        assert!(matches!(
+            Folder::open(&path),
+            Err(FolderError::InUse { .. })
+        ));
         let address = folder.node_key().expect("a key").address();
         drop(folder);
         let folder = Folder::open(&path).expect("free again");
         assert_eq!(folder.node_key().expect("the key").address(), address);
-        let mode = std::fs::metadata(path.join("node.key")).expect("there").permissions().mode();
+        let mode = std::fs::metadata(path.join("node.key"))
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -187,8 +237,14 @@ mod tests {
     fn a_later_format_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("format"), "2\n").expect("written");
-        assert!(matches!(Folder::open(dir.path()), Err(FolderError::TooNew { found: 2, .. })));
+        assert!(matches!(
+            Folder::open(dir.path()),
+            Err(FolderError::TooNew { found: 2, .. })
+        ));
         std::fs::write(dir.path().join("format"), "soup").expect("written");
-        assert!(matches!(Folder::open(dir.path()), Err(FolderError::Foreign { .. })));
+        assert!(matches!(
+            Folder::open(dir.path()),
+            Err(FolderError::Foreign { .. })
+        ));
     }
 }

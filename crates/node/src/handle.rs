@@ -52,7 +52,15 @@ impl ChainHandle {
         let count = transactions.len();
         let stopped = || (0..count).map(|_| Err(PoolError::Stopped)).collect();
         let (answer, verdicts) = oneshot::channel();
-        if self.inbox.send(Submission { transactions, answer }).await.is_err() {
+        if self
+            .inbox
+            .send(Submission {
+                transactions,
+                answer,
+            })
+            .await
+            .is_err()
+        {
             return stopped();
         }
         verdicts.await.unwrap_or_else(|_dropped| stopped())

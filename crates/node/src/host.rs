@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chain::{Entry, EntryError, Genesis, Recovery, RecoveryError};
 use consensus::Timeouts;
 use state::History;
-use store::{Log, LogError, LsmOptions, LsmTables, Position, SegmentLog, SegmentOptions, Tables, TablesError};
+use store::{
+    Log, LogError, LsmOptions, LsmTables, Position, SegmentLog, SegmentOptions, Tables, TablesError,
+};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use types::{ChainId, NodeKey};
@@ -92,7 +94,9 @@ pub enum StartError {
         path: PathBuf,
     },
     /// The folder holds another chain than the one asked for.
-    #[error("the data folder holds chain {found}, not {wanted}; leave --chain-id out, or choose another folder")]
+    #[error(
+        "the data folder holds chain {found}, not {wanted}; leave --chain-id out, or choose another folder"
+    )]
     OtherChain {
         /// What is there.
         found: ChainId,
@@ -158,7 +162,9 @@ impl Host {
         let genesis = match known_genesis(&*log, &*tables)? {
             Some(genesis) => genesis,
             None => {
-                let genesis = found(&key).ok_or_else(|| StartError::Empty { path: path.to_path_buf() })?;
+                let genesis = found(&key).ok_or_else(|| StartError::Empty {
+                    path: path.to_path_buf(),
+                })?;
                 let end = log.append(genesis.record.chain_id.get(), &[&genesis.to_entry()])?;
                 log.sync(end)?;
                 genesis
@@ -166,14 +172,35 @@ impl Host {
         };
         let chain_id = genesis.record.chain_id;
         if let Some(wanted) = wanted.filter(|wanted| *wanted != chain_id) {
-            return Err(StartError::OtherChain { found: chain_id, wanted });
+            return Err(StartError::OtherChain {
+                found: chain_id,
+                wanted,
+            });
         }
-        let metrics = NodeMetrics::new(Arc::clone(&log) as Arc<dyn Log>, Arc::clone(&tables) as Arc<dyn Tables>);
+        let metrics = NodeMetrics::new(
+            Arc::clone(&log) as Arc<dyn Log>,
+            Arc::clone(&tables) as Arc<dyn Tables>,
+        );
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let parts = Parts { log: Arc::clone(&log) as _, tables: Arc::clone(&tables) as _, key: Arc::clone(&key), stopped };
+        let parts = Parts {
+            log: Arc::clone(&log) as _,
+            tables: Arc::clone(&tables) as _,
+            key: Arc::clone(&key),
+            stopped,
+        };
         let chain = start_chain(&genesis, options, parts, &metrics, &mut tasks)?;
-        Ok(Self { folder, key, log, tables, chain, genesis, metrics, tasks, stop })
+        Ok(Self {
+            folder,
+            key,
+            log,
+            tables,
+            chain,
+            genesis,
+            metrics,
+            tasks,
+            stop,
+        })
     }
 
     /// The hosted chain.
@@ -222,7 +249,10 @@ impl Host {
         });
         match flushed.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "not flushed at the end"),
+            Ok(Err(error)) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "not flushed at the end"
+            ),
             Err(error) => tracing::error!(%error, "the last flush ended badly"),
         }
     }
@@ -258,20 +288,36 @@ fn start_chain(
     metrics: &NodeMetrics,
     tasks: &mut JoinSet<()>,
 ) -> Result<ChainHandle, StartError> {
-    let Parts { log, tables, key, stopped } = parts;
+    let Parts {
+        log,
+        tables,
+        key,
+        stopped,
+    } = parts;
     let chain_id = genesis.record.chain_id;
     let failed = |source| StartError::Recovery { chain_id, source };
-    let config = chain::Config { key, timeouts: Timeouts::default() };
-    let mut recovery =
-        Recovery::begin(genesis, config, Arc::clone(&tables), options.history, options.branch_cache_bytes)
-            .map_err(failed)?;
+    let config = chain::Config {
+        key,
+        timeouts: Timeouts::default(),
+    };
+    let mut recovery = Recovery::begin(
+        genesis,
+        config,
+        Arc::clone(&tables),
+        options.history,
+        options.branch_cache_bytes,
+    )
+    .map_err(failed)?;
     let mut outcome = Ok(());
     let mut start = None;
     log.replay(Position::default(), &mut |entry| {
         start.get_or_insert(entry.position);
         if entry.chain == chain_id.get() {
             outcome = Entry::decode(&entry.payload)
-                .map_err(|source| StartError::Entry { at: entry.position, source })
+                .map_err(|source| StartError::Entry {
+                    at: entry.position,
+                    source,
+                })
                 .and_then(|entry| recovery.feed(entry).map_err(failed));
         }
         outcome.is_ok()
@@ -294,7 +340,11 @@ fn start_chain(
     };
     let outside = Outside {
         chain_id,
-        trim: Trim::new(chain_id.get(), options.trim_after_bytes, start.unwrap_or_default()),
+        trim: Trim::new(
+            chain_id.get(),
+            options.trim_after_bytes,
+            start.unwrap_or_default(),
+        ),
         log,
         tables,
         clock: Arc::clone(&options.clock),

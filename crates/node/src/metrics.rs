@@ -67,45 +67,90 @@ impl NodeMetrics {
     /// Adds everything to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("blocks", "Blocks made final", self.blocks.clone());
-        registry.register("transactions", "Transactions made final", self.transactions.clone());
+        registry.register(
+            "transactions",
+            "Transactions made final",
+            self.transactions.clone(),
+        );
         registry.register("gas", "Gas used by final transactions", self.gas.clone());
         registry.register("height", "Number of the latest block", self.height.clone());
-        registry.register("pool_transactions", "Transactions waiting", self.pool.clone());
+        registry.register(
+            "pool_transactions",
+            "Transactions waiting",
+            self.pool.clone(),
+        );
         let mut timed = |name: &str, help: &str, metric: &Seconds| {
             registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
         };
-        timed("block_build", "Building, executing and hashing one block with its state root", &self.build);
+        timed(
+            "block_build",
+            "Building, executing and hashing one block with its state root",
+            &self.build,
+        );
         timed("log_sync", "Making the log durable", &self.sync);
-        timed("block_commit", "Writing the rows of one block", &self.commit);
-        let store = Store { log: Arc::clone(&self.log), tables: Arc::clone(&self.tables) };
+        timed(
+            "block_commit",
+            "Writing the rows of one block",
+            &self.commit,
+        );
+        let store = Store {
+            log: Arc::clone(&self.log),
+            tables: Arc::clone(&self.tables),
+        };
         registry.register_collector(Box::new(store));
     }
 
     pub(crate) fn chain(&self, chain_id: ChainId) -> ChainMetrics {
-        ChainMetrics { all: self.clone(), labels: Labels { chain: chain_id.get() } }
+        ChainMetrics {
+            all: self.clone(),
+            labels: Labels {
+                chain: chain_id.get(),
+            },
+        }
     }
 }
 
 impl ChainMetrics {
     pub(crate) fn built(&self, took: Duration) {
-        self.all.build.get_or_create(&self.labels).observe(took.as_secs_f64());
+        self.all
+            .build
+            .get_or_create(&self.labels)
+            .observe(took.as_secs_f64());
     }
 
     pub(crate) fn synced(&self, took: Duration) {
-        self.all.sync.get_or_create(&self.labels).observe(took.as_secs_f64());
+        self.all
+            .sync
+            .get_or_create(&self.labels)
+            .observe(took.as_secs_f64());
     }
 
     pub(crate) fn committed(&self, took: Duration, block: &Block) {
         let labels = &self.labels;
-        self.all.commit.get_or_create(labels).observe(took.as_secs_f64());
+        self.all
+            .commit
+            .get_or_create(labels)
+            .observe(took.as_secs_f64());
         self.all.blocks.get_or_create(labels).inc();
-        self.all.transactions.get_or_create(labels).inc_by(block.body.transactions.len() as u64);
-        self.all.gas.get_or_create(labels).inc_by(block.header.gas_used);
-        self.all.height.get_or_create(labels).set(i64::try_from(block.header.number).unwrap_or(i64::MAX));
+        self.all
+            .transactions
+            .get_or_create(labels)
+            .inc_by(block.body.transactions.len() as u64);
+        self.all
+            .gas
+            .get_or_create(labels)
+            .inc_by(block.header.gas_used);
+        self.all
+            .height
+            .get_or_create(labels)
+            .set(i64::try_from(block.header.number).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn pool(&self, waiting: usize) {
-        self.all.pool.get_or_create(&self.labels).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.all
+            .pool
+            .get_or_create(&self.labels)
+            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 }
 
@@ -130,13 +175,30 @@ impl Collector for Store {
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+            counter.encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
         }
         let gauges = [
             ("log_segments", "Segment files of the log", log.segments),
-            ("tables_open_snapshots", "Snapshots held", tables.open_snapshots),
-            ("tables_memtable_bytes", "Bytes in memtables", tables.memtable_bytes),
-            ("tables_disk_bytes", "Bytes of the tables on disk", tables.disk_bytes),
+            (
+                "tables_open_snapshots",
+                "Snapshots held",
+                tables.open_snapshots,
+            ),
+            (
+                "tables_memtable_bytes",
+                "Bytes in memtables",
+                tables.memtable_bytes,
+            ),
+            (
+                "tables_disk_bytes",
+                "Bytes of the tables on disk",
+                tables.disk_bytes,
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

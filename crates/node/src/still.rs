@@ -37,14 +37,31 @@ impl StillChain {
             pending: broadcast::Sender::new(1),
             clock: Arc::clone(&clock),
         };
-        (Self { reader, pool, inbox, clock }, handle)
+        (
+            Self {
+                reader,
+                pool,
+                inbox,
+                clock,
+            },
+            handle,
+        )
     }
 
     /// Judges submissions until every handle is gone.
     pub async fn run(mut self) {
-        while let Some(Submission { transactions, answer }) = self.inbox.recv().await {
-            let (reader, pool, now_ms) = (self.reader.clone(), Arc::clone(&self.pool), self.clock.now_ms());
-            let judged = tokio::task::spawn_blocking(move || admit(&reader, &pool, transactions, now_ms));
+        while let Some(Submission {
+            transactions,
+            answer,
+        }) = self.inbox.recv().await
+        {
+            let (reader, pool, now_ms) = (
+                self.reader.clone(),
+                Arc::clone(&self.pool),
+                self.clock.now_ms(),
+            );
+            let judged =
+                tokio::task::spawn_blocking(move || admit(&reader, &pool, transactions, now_ms));
             if let Ok(admitted) = judged.await {
                 // The caller may have stopped waiting.
                 drop(answer.send(admitted.verdicts));

@@ -24,7 +24,12 @@ pub(crate) struct Trim {
 
 impl Trim {
     pub(crate) fn new(chain: u64, after_bytes: u64, start: Position) -> Self {
-        Self { chain, after_bytes, last: Arc::new(Mutex::new(start)), busy: Arc::default() }
+        Self {
+            chain,
+            after_bytes,
+            last: Arc::new(Mutex::new(start)),
+            busy: Arc::default(),
+        }
     }
 
     /// Call between two heights: nothing of this chain is undecided then.
@@ -35,7 +40,8 @@ impl Trim {
         tables: &Arc<dyn Tables>,
     ) -> Result<(), LogError> {
         let floor = log.end();
-        if floor.0 - self.last.lock().0 < self.after_bytes || self.busy.swap(true, Ordering::AcqRel) {
+        if floor.0 - self.last.lock().0 < self.after_bytes || self.busy.swap(true, Ordering::AcqRel)
+        {
             return Ok(());
         }
         let entries = engine.pool_entries();
@@ -50,9 +56,15 @@ impl Trim {
             match tables.flush() {
                 Ok(()) => match log.release(floor) {
                     Ok(()) => *last.lock() = floor,
-                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "log not released"),
+                    Err(error) => tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "log not released"
+                    ),
                 },
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "tables not flushed"),
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "tables not flushed"
+                ),
             }
             busy.store(false, Ordering::Release);
         });

@@ -4,8 +4,8 @@ use alloy_consensus::proofs;
 use alloy_primitives::B256;
 use chain::{Moment, ReadError, Reader};
 use state::{StateError, ViewError};
-use types::proof::ProofError;
 use types::ValidatorSet;
+use types::proof::ProofError;
 
 /// What was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +68,16 @@ pub fn verify(reader: &Reader, validators: &ValidatorSet) -> Result<Verified, Ve
     }
     let state_root = moment.view(head.header.number)?.recomputed_root()?;
     if state_root != head.header.state_root {
-        return Err(VerifyError::Root { number: head.header.number, what: "state root" });
+        return Err(VerifyError::Root {
+            number: head.header.number,
+            what: "state root",
+        });
     }
-    Ok(Verified { height: head.header.number, hash: head.hash, state_root })
+    Ok(Verified {
+        height: head.header.number,
+        hash: head.hash,
+        state_root,
+    })
 }
 
 fn verify_block(
@@ -79,26 +86,48 @@ fn verify_block(
     number: u64,
     parent: Option<B256>,
 ) -> Result<B256, VerifyError> {
-    let missing = ReadError::Damaged { what: "header", number };
+    let missing = ReadError::Damaged {
+        what: "header",
+        number,
+    };
     let block = moment.block(number)?.ok_or(missing)?;
     if parent.is_some_and(|parent| parent != block.header.parent_hash) {
         return Err(VerifyError::Link { number });
     }
     if let Some(domain) = moment.profile().domain() {
-        let proof = moment.proof(number)?.ok_or(ReadError::Damaged { what: "seal", number })?;
-        let proven = if number == 0 { proof.read() } else { proof.verify(domain, validators) };
+        let proof = moment.proof(number)?.ok_or(ReadError::Damaged {
+            what: "seal",
+            number,
+        })?;
+        let proven = if number == 0 {
+            proof.read()
+        } else {
+            proof.verify(domain, validators)
+        };
         let proven = proven.map_err(|source| VerifyError::Proof { number, source })?;
         if proven.hash != block.hash {
-            return Err(VerifyError::Root { number, what: "hash" });
+            return Err(VerifyError::Root {
+                number,
+                what: "hash",
+            });
         }
     }
     let root = proofs::calculate_transaction_root(&block.body.transactions);
     if root != block.header.transactions_root {
-        return Err(VerifyError::Root { number, what: "transactions root" });
+        return Err(VerifyError::Root {
+            number,
+            what: "transactions root",
+        });
     }
-    let receipts = moment.receipts(number)?.ok_or(ReadError::Damaged { what: "receipts", number })?;
+    let receipts = moment.receipts(number)?.ok_or(ReadError::Damaged {
+        what: "receipts",
+        number,
+    })?;
     if proofs::calculate_receipt_root(&receipts) != block.header.receipts_root {
-        return Err(VerifyError::Root { number, what: "receipts root" });
+        return Err(VerifyError::Root {
+            number,
+            what: "receipts root",
+        });
     }
     Ok(block.hash)
 }

@@ -21,6 +21,7 @@ use crate::error::Failure;
 use crate::fees::suggested_offer;
 use crate::simulate;
 use crate::transactions::TransactionAnswer;
+use crate::transactions::submit::shown;
 
 /// Who asks, as far as it matters. An extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,12 +144,16 @@ pub(crate) async fn send(
     request: TransactionRequest,
 ) -> Result<B256, Failure> {
     let account = api.accounts.get(caller, from(&request)?)?;
-    let _turn = account.turn.lock().await;
+    let turn = account.turn.lock().await;
     let transaction = signed(api, caller, request).await?;
-    match api.chain.submit(vec![transaction]).await.pop() {
-        Some(verdict) => Ok(verdict?),
-        None => Err(Failure::Stopping),
-    }
+    let heads = api.chain.heads();
+    let hash = match api.chain.submit(vec![transaction]).await.pop() {
+        Some(verdict) => verdict?,
+        None => return Err(Failure::Stopping),
+    };
+    drop(turn);
+    shown(api, heads, hash).await;
+    Ok(hash)
 }
 
 /// `eth_signTransaction`: the same without giving it to the pool.

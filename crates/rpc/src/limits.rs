@@ -26,6 +26,8 @@ pub struct Limits {
     pub bodies_bytes: u32,
     /// How long one HTTP request may take, its body's arrival included.
     pub request_time: Duration,
+    /// How long the answer to a transaction that was sent alone waits for its block; zero answers at once.
+    pub send_wait: Duration,
     /// How long a subscriber may keep one message waiting.
     pub subscriber_time: Duration,
     /// Most installed filters (go-ethereum has no bound; this is memory for about 10 MiB).
@@ -65,6 +67,7 @@ impl Default for Limits {
             calls: 4_096,
             bodies_bytes: 256 << 20,
             request_time: Duration::from_secs(60),
+            send_wait: Duration::ZERO,
             subscriber_time: Duration::from_secs(10),
             filters: 1_000,
             filter_lifetime: Duration::from_secs(5 * 60),

@@ -107,7 +107,7 @@ fn logs_and_filters(methods: &mut Methods) -> Result<(), RegisterMethodError> {
 
 fn sending(methods: &mut Methods) -> Result<(), RegisterMethodError> {
     methods.wait(SEND_RAW, |api, params, _caller| async move {
-        submit::send(&api, raw(&params)?).await
+        submit::send_one(&api, raw(&params)?).await
     })?;
     methods.wait(
         "eth_sendRawTransactionSync",

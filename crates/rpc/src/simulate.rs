@@ -4,7 +4,7 @@ mod request;
 
 use alloy_eips::eip2930::AccessList;
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Bytes, U64};
+use alloy_primitives::{Address, Bytes, U64};
 use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest};
 use chain::Moment;
@@ -25,9 +25,10 @@ pub(crate) fn call(api: &Api, arguments: &mut Arguments<'_>) -> Result<Bytes, Fa
     output(outcome)
 }
 
-/// `eth_estimateGas`: in a block made now unless another is named, since that is where the transaction will be.
+/// `eth_estimateGas`: in a block made now unless an older one is named, since that is where the transaction will be.
+/// Tools that ask at `latest` (web3.py, cast) mean the same.
 pub(crate) fn estimate_gas(api: &Api, arguments: &mut Arguments<'_>) -> Result<U64, Failure> {
-    let question = Question::read(arguments, BlockNumberOrTag::Pending)?;
+    let question = Question::read(arguments, BlockNumberOrTag::Pending)?.of_a_transaction();
     question.ask(api, |simulation, call| {
         Ok(U64::from(simulation.estimate_gas(call)?))
     })
@@ -41,6 +42,7 @@ pub(crate) fn gas_now(api: &Api, request: &TransactionRequest) -> Result<u64, Fa
         otherwise: BlockNumberOrTag::Pending,
         accounts: None,
         overrides: None,
+        proposed: true,
     };
     question.ask(api, |simulation, call| Ok(simulation.estimate_gas(call)?))
 }
@@ -56,12 +58,12 @@ pub(crate) struct AccessListAnswer {
     gas_used: U64,
 }
 
-/// `eth_createAccessList`: in a block made now unless another is named.
+/// `eth_createAccessList`: in a block made now unless an older one is named.
 pub(crate) fn create_access_list(
     api: &Api,
     arguments: &mut Arguments<'_>,
 ) -> Result<AccessListAnswer, Failure> {
-    let question = Question::read(arguments, BlockNumberOrTag::Pending)?;
+    let question = Question::read(arguments, BlockNumberOrTag::Pending)?.of_a_transaction();
     let touched = question.ask(api, |simulation, call| {
         Ok(simulation.create_access_list(call)?)
     })?;
@@ -82,7 +84,13 @@ struct Question {
     otherwise: BlockNumberOrTag,
     accounts: Option<StateOverride>,
     overrides: Option<BlockOverrides>,
+    /// Whether the block made now has a proposer.
+    proposed: bool,
 }
+
+/// The proposer in estimates on a chain that has no block yet. `pending` has none, and a contract that keeps the address
+/// of the coinbase would be estimated at the price of writing a zero over a zero.
+const SOME_PROPOSER: Address = Address::repeat_byte(0xff);
 
 impl Question {
     fn read(arguments: &mut Arguments<'_>, otherwise: BlockNumberOrTag) -> Result<Self, Failure> {
@@ -92,9 +100,20 @@ impl Question {
             otherwise,
             accounts: arguments.optional()?,
             overrides: arguments.optional()?,
+            proposed: false,
         };
         arguments.end()?;
         Ok(question)
+    }
+
+    /// A question about a transaction that will be sent: the latest block is asked about as one made now, by a proposer.
+    fn of_a_transaction(mut self) -> Self {
+        use BlockNumberOrTag::{Finalized, Latest, Safe};
+        if let Some(BlockId::Number(Latest | Safe | Finalized)) = self.block {
+            self.block = None;
+        }
+        self.proposed = true;
+        self
     }
 
     fn ask<T>(
@@ -108,7 +127,15 @@ impl Question {
         let overrides = request::overrides(self.accounts, self.overrides)?;
         let place = Place::of(&moment, self.block, self.otherwise)?;
         let view = place.view(&moment)?;
-        let env = place.env(&moment, api.chain.now_ms());
+        let mut env = place.env(&moment, api.chain.now_ms());
+        if self.proposed && env.beneficiary.is_zero() {
+            let before = moment.head().header.beneficiary;
+            env.beneficiary = if before.is_zero() {
+                SOME_PROPOSER
+            } else {
+                before
+            };
+        }
         let simulation = Simulation::new(rules, env, &view, &moment).with_overrides(overrides);
         ask(&simulation, &call)
     }

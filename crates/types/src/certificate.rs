@@ -72,7 +72,9 @@ impl Certificate {
         let mut rest = bytes;
         let wire = Wire::decode(&mut rest).map_err(CertificateError::Malformed)?;
         if !rest.is_empty() || wire.version != VERSION {
-            return Err(CertificateError::Malformed(alloy_rlp::Error::Custom("not one certificate")));
+            return Err(CertificateError::Malformed(alloy_rlp::Error::Custom(
+                "not one certificate",
+            )));
         }
         Ok(Self {
             height: wire.height,
@@ -100,18 +102,29 @@ impl Certificate {
         let digest = domain.commit_hash(self.height, self.round, self.block_hash);
         let mut power = 0;
         for CommitSignature { address, signature } in &self.signatures {
-            let validator = set.get(*address).ok_or(CertificateError::Stranger { address: *address })?;
-            let signer = recover(digest, signature)
-                .map_err(|source| CertificateError::Signature { address: *address, source })?;
+            let validator = set
+                .get(*address)
+                .ok_or(CertificateError::Stranger { address: *address })?;
+            let signer =
+                recover(digest, signature).map_err(|source| CertificateError::Signature {
+                    address: *address,
+                    source,
+                })?;
             if signer != *address {
-                return Err(CertificateError::OtherSigner { address: *address, signer });
+                return Err(CertificateError::OtherSigner {
+                    address: *address,
+                    signer,
+                });
             }
             power += validator.power;
         }
         if set.is_quorum(power) {
             Ok(())
         } else {
-            Err(CertificateError::NoQuorum { power, total: set.total_power() })
+            Err(CertificateError::NoQuorum {
+                power,
+                total: set.total_power(),
+            })
         }
     }
 }

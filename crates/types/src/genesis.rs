@@ -43,10 +43,18 @@ pub struct GenesisAccount {
 /// chain ten funded accounts.
 #[must_use]
 pub fn accounts(record: &Record) -> Vec<GenesisAccount> {
-    let system = |address, code: &Bytes| GenesisAccount { address, nonce: 1, balance: U256::ZERO, code: code.clone() };
+    let system = |address, code: &Bytes| GenesisAccount {
+        address,
+        nonce: 1,
+        balance: U256::ZERO,
+        code: code.clone(),
+    };
     let mut accounts = vec![
         system(eip4788::BEACON_ROOTS_ADDRESS, &eip4788::BEACON_ROOTS_CODE),
-        system(eip2935::HISTORY_STORAGE_ADDRESS, &eip2935::HISTORY_STORAGE_CODE),
+        system(
+            eip2935::HISTORY_STORAGE_ADDRESS,
+            &eip2935::HISTORY_STORAGE_CODE,
+        ),
     ];
     if record.development {
         accounts.extend(DEVELOPMENT_ACCOUNTS.map(|address| GenesisAccount {
@@ -99,6 +107,9 @@ mod tests {
 
     #[test]
     fn a_development_account_owns_ten_thousand_ether() {
-        assert_eq!(DEVELOPMENT_BALANCE, U256::from(10_000) * U256::from(10).pow(U256::from(18)));
+        assert_eq!(
+            DEVELOPMENT_BALANCE,
+            U256::from(10_000) * U256::from(10).pow(U256::from(18))
+        );
     }
 }

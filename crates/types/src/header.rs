@@ -18,7 +18,9 @@ pub fn extra_data(unix_ms: u64) -> Bytes {
 /// Unix milliseconds of a block. `None` when `extraData` is not 8 bytes.
 #[must_use]
 pub fn time_ms(header: &Header) -> Option<u64> {
-    Some(u64::from_be_bytes(<[u8; 8]>::try_from(header.extra_data.as_ref()).ok()?))
+    Some(u64::from_be_bytes(
+        <[u8; 8]>::try_from(header.extra_data.as_ref()).ok()?,
+    ))
 }
 
 /// `prevRandao` of a block: keccak256(parent hash ‖ number as 32 bytes). **Not random**: whoever knows the parent
@@ -36,7 +38,9 @@ pub fn prev_randao(parent_hash: B256, number: u64) -> B256 {
 pub fn next_base_fee(fee_rule: FeeRule, parent: &Header) -> u64 {
     match fee_rule {
         FeeRule::Free => 0,
-        FeeRule::Eip1559 => parent.next_block_base_fee(BaseFeeParams::ethereum()).unwrap_or(INITIAL_BASE_FEE),
+        FeeRule::Eip1559 => parent
+            .next_block_base_fee(BaseFeeParams::ethereum())
+            .unwrap_or(INITIAL_BASE_FEE),
     }
 }
 
@@ -52,25 +56,56 @@ pub fn check_against_parent(
     header: &Header,
 ) -> Result<(), HeaderError> {
     let ensure = |holds: bool, field: &'static str| {
-        if holds { Ok(()) } else { Err(HeaderError { number: header.number, field }) }
+        if holds {
+            Ok(())
+        } else {
+            Err(HeaderError {
+                number: header.number,
+                field,
+            })
+        }
     };
     ensure(header.parent_hash == parent_hash, "parentHash")?;
-    ensure(Some(header.number) == parent.number.checked_add(1), "number")?;
-    let parent_ms = time_ms(parent).ok_or(HeaderError { number: parent.number, field: "extraData" })?;
-    let ms = time_ms(header).ok_or(HeaderError { number: header.number, field: "extraData" })?;
+    ensure(
+        Some(header.number) == parent.number.checked_add(1),
+        "number",
+    )?;
+    let parent_ms = time_ms(parent).ok_or(HeaderError {
+        number: parent.number,
+        field: "extraData",
+    })?;
+    let ms = time_ms(header).ok_or(HeaderError {
+        number: header.number,
+        field: "extraData",
+    })?;
     ensure(ms > parent_ms, "extraData")?;
     ensure(header.timestamp == ms / 1000, "timestamp")?;
     ensure(header.gas_limit == record.gas_limit, "gasLimit")?;
     ensure(header.gas_used <= header.gas_limit, "gasUsed")?;
-    ensure(header.base_fee_per_gas == Some(next_base_fee(record.fee_rule, parent)), "baseFeePerGas")?;
-    ensure(header.mix_hash == prev_randao(parent_hash, header.number), "prevRandao")?;
+    ensure(
+        header.base_fee_per_gas == Some(next_base_fee(record.fee_rule, parent)),
+        "baseFeePerGas",
+    )?;
+    ensure(
+        header.mix_hash == prev_randao(parent_hash, header.number),
+        "prevRandao",
+    )?;
     ensure(header.difficulty.is_zero(), "difficulty")?;
     ensure(header.nonce == B64::ZERO, "nonce")?;
-    ensure(header.ommers_hash == alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH, "sha3Uncles")?;
-    ensure(header.withdrawals_root == Some(alloy_trie::EMPTY_ROOT_HASH), "withdrawalsRoot")?;
+    ensure(
+        header.ommers_hash == alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH,
+        "sha3Uncles",
+    )?;
+    ensure(
+        header.withdrawals_root == Some(alloy_trie::EMPTY_ROOT_HASH),
+        "withdrawalsRoot",
+    )?;
     ensure(header.blob_gas_used == Some(0), "blobGasUsed")?;
     ensure(header.excess_blob_gas == Some(0), "excessBlobGas")?;
-    ensure(header.parent_beacon_block_root.is_some(), "parentBeaconBlockRoot")?;
+    ensure(
+        header.parent_beacon_block_root.is_some(),
+        "parentBeaconBlockRoot",
+    )?;
     ensure(header.requests_hash.is_some(), "requestsHash")
 }
 

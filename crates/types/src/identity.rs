@@ -108,7 +108,11 @@ impl Encodable for Parameter<'_> {
     fn encode(&self, out: &mut dyn alloy_rlp::BufMut) {
         let (name, value) = self.0;
         let payload_length = name.as_str().length() + value.length();
-        RlpHeader { list: true, payload_length }.encode(out);
+        RlpHeader {
+            list: true,
+            payload_length,
+        }
+        .encode(out);
         name.as_str().encode(out);
         value.encode(out);
     }

@@ -7,8 +7,8 @@ use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
 
 /// Half the order of secp256k1: `s` of a signature is not above it (EIP-2).
 const HALF_ORDER: [u8; 32] = [
-    0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x5d,
-    0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
+    0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0x5d, 0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
 ];
 
 /// r ‖ s ‖ v with low s and v 27 or 28.
@@ -105,9 +105,16 @@ pub enum SignatureError {
 ///
 /// [`SignatureError`] for v other than 27 or 28, high s, and values that no key makes.
 pub fn recover(digest: B256, signature: &Signature) -> Result<Address, SignatureError> {
-    let (compact, &[v]) = signature.0.split_first_chunk::<64>().ok_or(SignatureError::NoKey).and_then(
-        |(compact, rest)| Ok((compact, <&[u8; 1]>::try_from(rest).map_err(|_length| SignatureError::NoKey)?)),
-    )?;
+    let (compact, &[v]) = signature
+        .0
+        .split_first_chunk::<64>()
+        .ok_or(SignatureError::NoKey)
+        .and_then(|(compact, rest)| {
+            Ok((
+                compact,
+                <&[u8; 1]>::try_from(rest).map_err(|_length| SignatureError::NoKey)?,
+            ))
+        })?;
     let id = match v {
         27 => RecoveryId::Zero,
         28 => RecoveryId::One,
@@ -116,7 +123,8 @@ pub fn recover(digest: B256, signature: &Signature) -> Result<Address, Signature
     if compact[32..] > HALF_ORDER[..] {
         return Err(SignatureError::HighS);
     }
-    let signature = RecoverableSignature::from_compact(compact, id).map_err(|_bad| SignatureError::NoKey)?;
+    let signature =
+        RecoverableSignature::from_compact(compact, id).map_err(|_bad| SignatureError::NoKey)?;
     let key = SECP256K1
         .recover_ecdsa(Message::from_digest(digest.0), &signature)
         .map_err(|_bad| SignatureError::NoKey)?;
@@ -146,7 +154,10 @@ mod tests {
             assert_ne!(recover(digest, &flipped), Ok(key.address()));
             let mut raw = signature;
             raw.0[64] -= 27;
-            assert!(matches!(recover(digest, &raw), Err(SignatureError::RecoveryId { .. })));
+            assert!(matches!(
+                recover(digest, &raw),
+                Err(SignatureError::RecoveryId { .. })
+            ));
         }
     }
 
@@ -156,8 +167,9 @@ mod tests {
         let digest = B256::repeat_byte(9);
         let mut high = key.sign(digest);
         let order = alloy_primitives::U256::from_be_bytes([
-            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe,
-            0xba, 0xae, 0xdc, 0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36, 0x41, 0x41,
+            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+            0xff, 0xfe, 0xba, 0xae, 0xdc, 0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c,
+            0xd0, 0x36, 0x41, 0x41,
         ]);
         let s = alloy_primitives::U256::from_be_slice(&high.0[32..64]);
         high.0[32..64].copy_from_slice(&(order - s).to_be_bytes::<32>());

@@ -71,14 +71,20 @@ impl BlockProof {
         if let Some(validators) = &self.validators
             && keccak256(validators) != requests.set_hash
         {
-            return Err(ProofError::Preimage { of: "validator set" });
+            return Err(ProofError::Preimage {
+                of: "validator set",
+            });
         }
         if let Some(record) = &self.record
             && keccak256(record) != requests.record_hash
         {
             return Err(ProofError::Preimage { of: "record" });
         }
-        Ok(Proven { hash: keccak256(&self.header), header, requests })
+        Ok(Proven {
+            hash: keccak256(&self.header),
+            header,
+            requests,
+        })
     }
 
     /// The validator set that holds from the next height, when the proof carries it.
@@ -87,8 +93,13 @@ impl BlockProof {
     ///
     /// [`ProofError::Preimage`] when the bytes are no set.
     pub fn next_set(&self) -> Result<Option<ValidatorSet>, ProofError> {
-        let refused = ProofError::Preimage { of: "validator set" };
-        self.validators.as_ref().map(|bytes| alloy_rlp::decode_exact(bytes).map_err(|_bad| refused)).transpose()
+        let refused = ProofError::Preimage {
+            of: "validator set",
+        };
+        self.validators
+            .as_ref()
+            .map(|bytes| alloy_rlp::decode_exact(bytes).map_err(|_bad| refused))
+            .transpose()
     }
 
     /// The record that holds from the next height, when the proof carries it.
@@ -98,7 +109,10 @@ impl BlockProof {
     /// [`ProofError::Preimage`] when the bytes are no record.
     pub fn next_record(&self) -> Result<Option<Record>, ProofError> {
         let refused = ProofError::Preimage { of: "record" };
-        self.record.as_ref().map(|bytes| Record::decode(bytes).map_err(|_bad| refused)).transpose()
+        self.record
+            .as_ref()
+            .map(|bytes| Record::decode(bytes).map_err(|_bad| refused))
+            .transpose()
     }
 }
 

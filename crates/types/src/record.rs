@@ -20,7 +20,11 @@ const MAX_FORKS: usize = 64;
 /// Wraps encoded items into an RLP list.
 pub(crate) fn list(items: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(items.len() + 5);
-    alloy_rlp::Header { list: true, payload_length: items.len() }.encode(&mut out);
+    alloy_rlp::Header {
+        list: true,
+        payload_length: items.len(),
+    }
+    .encode(&mut out);
     out.extend_from_slice(items);
     out
 }
@@ -124,7 +128,12 @@ impl Record {
             development: match u8::decode(body)? {
                 0 => false,
                 1 => true,
-                value => return Err(RecordError::Value { field: "development", value }),
+                value => {
+                    return Err(RecordError::Value {
+                        field: "development",
+                        value,
+                    });
+                }
             },
         };
         if record.forks.len() > MAX_FORKS || !body.is_empty() {
@@ -155,7 +164,10 @@ impl FeeRule {
         match value {
             0 => Ok(Self::Free),
             1 => Ok(Self::Eip1559),
-            value => Err(RecordError::Value { field: "fee rule", value }),
+            value => Err(RecordError::Value {
+                field: "fee rule",
+                value,
+            }),
         }
     }
 }
@@ -174,9 +186,15 @@ pub enum Admission {
 impl Admission {
     const fn listing(self) -> Listing {
         match self {
-            Self::Open => Listing { kind: 0, root: B256::ZERO },
+            Self::Open => Listing {
+                kind: 0,
+                root: B256::ZERO,
+            },
             Self::Listed(root) => Listing { kind: 1, root },
-            Self::Shares => Listing { kind: 2, root: B256::ZERO },
+            Self::Shares => Listing {
+                kind: 2,
+                root: B256::ZERO,
+            },
         }
     }
 
@@ -185,7 +203,10 @@ impl Admission {
             0 => Ok(Self::Open),
             1 => Ok(Self::Listed(listing.root)),
             2 => Ok(Self::Shares),
-            value => Err(RecordError::Value { field: "admission", value }),
+            value => Err(RecordError::Value {
+                field: "admission",
+                value,
+            }),
         }
     }
 }
@@ -204,8 +225,14 @@ pub enum Readers {
 impl Readers {
     const fn listing(self) -> Listing {
         match self {
-            Self::Anyone => Listing { kind: 0, root: B256::ZERO },
-            Self::Placed => Listing { kind: 1, root: B256::ZERO },
+            Self::Anyone => Listing {
+                kind: 0,
+                root: B256::ZERO,
+            },
+            Self::Placed => Listing {
+                kind: 1,
+                root: B256::ZERO,
+            },
             Self::Listed(root) => Listing { kind: 2, root },
         }
     }
@@ -215,7 +242,10 @@ impl Readers {
             0 => Ok(Self::Anyone),
             1 => Ok(Self::Placed),
             2 => Ok(Self::Listed(listing.root)),
-            value => Err(RecordError::Value { field: "readers", value }),
+            value => Err(RecordError::Value {
+                field: "readers",
+                value,
+            }),
         }
     }
 }
@@ -238,7 +268,10 @@ pub struct TimeoutBounds {
 
 impl Default for TimeoutBounds {
     fn default() -> Self {
-        Self { least_ms: 50, most_ms: 60_000 }
+        Self {
+            least_ms: 50,
+            most_ms: 60_000,
+        }
     }
 }
 
@@ -296,19 +329,37 @@ mod tests {
             root.clone().prop_map(Admission::Listed),
             Just(Admission::Shares)
         ];
-        let readers =
-            prop_oneof![Just(Readers::Anyone), Just(Readers::Placed), root.prop_map(Readers::Listed)];
-        let fork = ("[a-z]{1,12}", any::<u64>()).prop_map(|(name, activation)| Fork { name, activation });
+        let readers = prop_oneof![
+            Just(Readers::Anyone),
+            Just(Readers::Placed),
+            root.prop_map(Readers::Listed)
+        ];
+        let fork =
+            ("[a-z]{1,12}", any::<u64>()).prop_map(|(name, activation)| Fork { name, activation });
         let forks = proptest::collection::vec(fork, 0..4);
-        (1..=crate::identity::MAX_CHAIN_ID, any::<[u64; 5]>(), admission, readers, forks, any::<[bool; 2]>())
+        (
+            1..=crate::identity::MAX_CHAIN_ID,
+            any::<[u64; 5]>(),
+            admission,
+            readers,
+            forks,
+            any::<[bool; 2]>(),
+        )
             .prop_map(|(id, n, admission, readers, forks, flags)| Record {
                 chain_id: ChainId::new(id).expect("in range"),
                 genesis_ms: n[0],
                 gas_limit: n[1],
-                fee_rule: if flags[0] { FeeRule::Free } else { FeeRule::Eip1559 },
+                fee_rule: if flags[0] {
+                    FeeRule::Free
+                } else {
+                    FeeRule::Eip1559
+                },
                 admission,
                 readers,
-                timeouts: TimeoutBounds { least_ms: n[2], most_ms: n[3] },
+                timeouts: TimeoutBounds {
+                    least_ms: n[2],
+                    most_ms: n[3],
+                },
                 minimum_interval_ms: n[4],
                 forks,
                 development: flags[1],

@@ -27,7 +27,12 @@ impl BlockRequests {
     /// The requests of a genesis, which names set and record of height 1.
     #[must_use]
     pub fn genesis(record: &Record, set: &ValidatorSet) -> Self {
-        Self { outbox_root: B256::ZERO, set_hash: set.hash(), record_hash: record.hash(), from_height: 1 }
+        Self {
+            outbox_root: B256::ZERO,
+            set_hash: set.hash(),
+            record_hash: record.hash(),
+            from_height: 1,
+        }
     }
 
     /// As they stand beside the block: two requests, each with its type byte.
@@ -47,9 +52,15 @@ impl BlockRequests {
     /// Reads what stands beside a block. `None` when it is not exactly our two requests.
     #[must_use]
     pub fn from_requests(requests: &[Bytes]) -> Option<Self> {
-        let [outbox, next] = requests else { return None };
-        let (&[OUTBOX], root) = outbox.split_first_chunk::<1>()? else { return None };
-        let (&[NEXT], next) = next.split_first_chunk::<1>()? else { return None };
+        let [outbox, next] = requests else {
+            return None;
+        };
+        let (&[OUTBOX], root) = outbox.split_first_chunk::<1>()? else {
+            return None;
+        };
+        let (&[NEXT], next) = next.split_first_chunk::<1>()? else {
+            return None;
+        };
         let (set, next) = next.split_first_chunk::<32>()?;
         let (record, next) = next.split_first_chunk::<32>()?;
         Some(Self {
@@ -91,7 +102,10 @@ mod tests {
         all.update(Sha256::digest(first));
         all.update(Sha256::digest(second));
         assert_eq!(requests.hash().0[..], all.finalize()[..]);
-        assert_eq!(BlockRequests::from_requests(&requests.to_requests()), Some(requests));
+        assert_eq!(
+            BlockRequests::from_requests(&requests.to_requests()),
+            Some(requests)
+        );
         assert_eq!(BlockRequests::from_requests(&[]), None);
     }
 }

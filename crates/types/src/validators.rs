@@ -44,16 +44,23 @@ impl ValidatorSet {
             return Err(SetError::Empty);
         }
         if validators.len() > MAX_VALIDATORS {
-            return Err(SetError::TooMany { count: validators.len() });
+            return Err(SetError::TooMany {
+                count: validators.len(),
+            });
         }
         for pair in validators.windows(2) {
             if pair[0].address >= pair[1].address {
-                return Err(SetError::NotAscending { address: pair[1].address });
+                return Err(SetError::NotAscending {
+                    address: pair[1].address,
+                });
             }
         }
         for validator in &validators {
             if validator.power == 0 || validator.power > MAX_POWER {
-                return Err(SetError::Power { address: validator.address, power: validator.power });
+                return Err(SetError::Power {
+                    address: validator.address,
+                    power: validator.power,
+                });
             }
         }
         Ok(Self(validators))
@@ -68,7 +75,10 @@ impl ValidatorSet {
     /// The validator with this address.
     #[must_use]
     pub fn get(&self, address: Address) -> Option<&Validator> {
-        let index = self.0.binary_search_by_key(&address, |validator| validator.address).ok()?;
+        let index = self
+            .0
+            .binary_search_by_key(&address, |validator| validator.address)
+            .ok()?;
         self.0.get(index)
     }
 
@@ -145,14 +155,23 @@ mod tests {
         let validators = powers
             .iter()
             .zip(1u8..)
-            .map(|(&power, byte)| Validator { address: Address::repeat_byte(byte), power })
+            .map(|(&power, byte)| Validator {
+                address: Address::repeat_byte(byte),
+                power,
+            })
             .collect();
         ValidatorSet::new(validators).expect("a sound set")
     }
 
     #[test]
     fn a_quorum_is_more_than_two_thirds() {
-        for (powers, least) in [(&[1][..], 1), (&[1; 2], 2), (&[1; 3], 3), (&[1; 4], 3), (&[1; 7], 5)] {
+        for (powers, least) in [
+            (&[1][..], 1),
+            (&[1; 2], 2),
+            (&[1; 3], 3),
+            (&[1; 4], 3),
+            (&[1; 7], 5),
+        ] {
             let set = set(powers);
             assert!(!set.is_quorum(least - 1), "{powers:?}");
             assert!(set.is_quorum(least), "{powers:?}");
@@ -161,7 +180,10 @@ mod tests {
 
     #[test]
     fn sets_that_are_not_sets_are_refused() {
-        let validator = |byte, power| Validator { address: Address::repeat_byte(byte), power };
+        let validator = |byte, power| Validator {
+            address: Address::repeat_byte(byte),
+            power,
+        };
         assert!(ValidatorSet::new(vec![]).is_err());
         assert!(ValidatorSet::new(vec![validator(1, 0)]).is_err());
         assert!(ValidatorSet::new(vec![validator(1, 65)]).is_err());

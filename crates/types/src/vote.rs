@@ -41,7 +41,11 @@ impl Domain {
             None,
             Some(network_id.0),
         );
-        Self { chain_id, network_id, separator: domain.separator() }
+        Self {
+            chain_id,
+            network_id,
+            separator: domain.separator(),
+        }
     }
 
     /// The domain separator.
@@ -53,19 +57,32 @@ impl Domain {
     /// Digest of a precommit for `block_hash`; the zero hash means nil.
     #[must_use]
     pub fn commit_hash(&self, height: u64, round: u32, block_hash: B256) -> B256 {
-        self.digest(&Commit { height, round, blockHash: block_hash })
+        self.digest(&Commit {
+            height,
+            round,
+            blockHash: block_hash,
+        })
     }
 
     /// Digest of a prevote for `block_hash`; the zero hash means nil.
     #[must_use]
     pub fn prevote_hash(&self, height: u64, round: u32, block_hash: B256) -> B256 {
-        self.digest(&Prevote { height, round, blockHash: block_hash })
+        self.digest(&Prevote {
+            height,
+            round,
+            blockHash: block_hash,
+        })
     }
 
     /// Digest of a proposal; `pol_round` is −1 or a round before this one.
     #[must_use]
     pub fn proposal_hash(&self, height: u64, round: u32, pol_round: i64, block_hash: B256) -> B256 {
-        self.digest(&Proposal { height, round, polRound: pol_round, blockHash: block_hash })
+        self.digest(&Proposal {
+            height,
+            round,
+            polRound: pol_round,
+            blockHash: block_hash,
+        })
     }
 
     /// EIP-712: keccak256(0x19 0x01 ‖ separator ‖ struct hash).

@@ -7,22 +7,28 @@ use alloy_primitives::{Address, B256, Bytes, hex};
 use serde_json::{Value, json};
 use types::certificate::CommitSignature;
 use types::{
-    Admission, BlockProof, BlockRequests, Certificate, ChainId, Domain, FeeRule, Fork, Founding, NetworkId, NodeKey,
-    Readers, Record, TimeoutBounds, Validator, ValidatorSet,
+    Admission, BlockProof, BlockRequests, Certificate, ChainId, Domain, FeeRule, Fork, Founding,
+    NetworkId, NodeKey, Readers, Record, TimeoutBounds, Validator, ValidatorSet,
 };
 
 const PINNED: &str = include_str!("../../../tests/vectors/formats.json");
 
 fn keys() -> Vec<NodeKey> {
-    let mut keys: Vec<NodeKey> =
-        (1..=4).map(|byte| NodeKey::from_bytes(&[byte; 32]).expect("a key")).collect();
+    let mut keys: Vec<NodeKey> = (1..=4)
+        .map(|byte| NodeKey::from_bytes(&[byte; 32]).expect("a key"))
+        .collect();
     keys.sort_by_key(NodeKey::address);
     keys
 }
 
 fn set() -> ValidatorSet {
     let weighed = keys().into_iter().zip([1, 2, 3, 64]);
-    let validators = weighed.map(|(key, power)| Validator { address: key.address(), power }).collect();
+    let validators = weighed
+        .map(|(key, power)| Validator {
+            address: key.address(),
+            power,
+        })
+        .collect();
     ValidatorSet::new(validators).expect("a set")
 }
 
@@ -34,9 +40,15 @@ fn record() -> Record {
         fee_rule: FeeRule::Eip1559,
         admission: Admission::Listed(B256::repeat_byte(0xaa)),
         readers: Readers::Placed,
-        timeouts: TimeoutBounds { least_ms: 50, most_ms: 60_000 },
+        timeouts: TimeoutBounds {
+            least_ms: 50,
+            most_ms: 60_000,
+        },
         minimum_interval_ms: 250,
-        forks: vec![Fork { name: String::from("first"), activation: 1_800_000_000 }],
+        forks: vec![Fork {
+            name: String::from("first"),
+            activation: 1_800_000_000,
+        }],
         development: false,
     }
 }
@@ -59,10 +71,20 @@ fn computed() -> Value {
     let domain = Domain::new(record.chain_id, network_id);
     let (height, round, block_hash) = (258, 3, B256::repeat_byte(0x5b));
     let digest = domain.commit_hash(height, round, block_hash);
-    let signed = |key: &NodeKey| CommitSignature { address: key.address(), signature: key.sign(digest) };
+    let signed = |key: &NodeKey| CommitSignature {
+        address: key.address(),
+        signature: key.sign(digest),
+    };
     let signatures = keys()[1..].iter().map(signed).collect();
-    let certificate = Certificate { height, round, block_hash, signatures };
-    certificate.verify(&domain, &set).expect("its own rules hold");
+    let certificate = Certificate {
+        height,
+        round,
+        block_hash,
+        signatures,
+    };
+    certificate
+        .verify(&domain, &set)
+        .expect("its own rules hold");
     let requests = BlockRequests {
         outbox_root: B256::ZERO,
         set_hash: set.hash(),
@@ -121,17 +143,25 @@ fn the_formats_are_what_they_were() {
     let computed = computed();
     let pinned: Value = serde_json::from_str(PINNED).expect("the vectors are JSON");
     let found = serde_json::to_string_pretty(&computed).expect("it prints");
-    assert!(pinned == computed, "formats changed; now they are:\n{found}");
+    assert!(
+        pinned == computed,
+        "formats changed; now they are:\n{found}"
+    );
 }
 
 #[test]
 fn the_pinned_bytes_read_back() {
     let pinned: Value = serde_json::from_str(PINNED).expect("the vectors are JSON");
     let bytes = |value: &Value| hex::decode(value.as_str().expect("text")).expect("hexadecimal");
-    assert_eq!(Record::decode(&bytes(&pinned["record"]["encoded"])).expect("a record"), record());
-    let certificate = Certificate::decode(&bytes(&pinned["certificate"]["encoded"])).expect("a certificate");
+    assert_eq!(
+        Record::decode(&bytes(&pinned["record"]["encoded"])).expect("a record"),
+        record()
+    );
+    let certificate =
+        Certificate::decode(&bytes(&pinned["certificate"]["encoded"])).expect("a certificate");
     assert_eq!(certificate.height, 258);
-    let decoded: ValidatorSet = alloy_rlp::decode_exact(bytes(&pinned["validators"]["encoded"])).expect("a set");
+    let decoded: ValidatorSet =
+        alloy_rlp::decode_exact(bytes(&pinned["validators"]["encoded"])).expect("a set");
     assert_eq!(decoded, set());
 }
 
@@ -145,8 +175,16 @@ fn a_block_is_proven_by_its_certificate_and_by_nothing_less() {
     let hash = header.hash_slow();
     let certify = |keys: &[NodeKey], hash| {
         let digest = domain.commit_hash(7, 0, hash);
-        let signed = |key: &NodeKey| CommitSignature { address: key.address(), signature: key.sign(digest) };
-        Certificate { height: 7, round: 0, block_hash: hash, signatures: keys.iter().map(signed).collect() }
+        let signed = |key: &NodeKey| CommitSignature {
+            address: key.address(),
+            signature: key.sign(digest),
+        };
+        Certificate {
+            height: 7,
+            round: 0,
+            block_hash: hash,
+            signatures: keys.iter().map(signed).collect(),
+        }
     };
     let proof = |certificate: Certificate| BlockProof {
         header: alloy_rlp::encode(&header).into(),
@@ -159,8 +197,17 @@ fn a_block_is_proven_by_its_certificate_and_by_nothing_less() {
     assert_eq!(good.verify(&domain, &set).expect("it holds").hash, hash);
     assert_eq!(good.next_set().expect("it is one"), Some(set.clone()));
     assert_eq!(good.next_record().expect("it is one"), Some(record.clone()));
-    assert!(proof(certify(&keys()[..3], hash)).verify(&domain, &set).is_err(), "6 of 70 are no quorum");
-    assert!(proof(certify(&keys()[1..], B256::repeat_byte(2))).verify(&domain, &set).is_err());
+    assert!(
+        proof(certify(&keys()[..3], hash))
+            .verify(&domain, &set)
+            .is_err(),
+        "6 of 70 are no quorum"
+    );
+    assert!(
+        proof(certify(&keys()[1..], B256::repeat_byte(2)))
+            .verify(&domain, &set)
+            .is_err()
+    );
     let mut other = good.clone();
     other.requests[0] = Bytes::from(vec![0xC0; 33]);
     assert!(other.verify(&domain, &set).is_err());

@@ -33,7 +33,9 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot reach {address}"))?;
+        let stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("cannot reach {address}"))?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -41,11 +43,19 @@ impl Client {
                 tracing::debug!(%error, "connection closed");
             }
         });
-        Ok(Self { sender, address, _connection: tasks })
+        Ok(Self {
+            sender,
+            address,
+            _connection: tasks,
+        })
     }
 
     /// Calls a method and reads its result.
-    pub(super) async fn ask<T: DeserializeOwned>(&mut self, method: &str, params: Value) -> anyhow::Result<T> {
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        params: Value,
+    ) -> anyhow::Result<T> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let request = Request::post("/")
             .header(header::HOST, self.address.to_string())
@@ -53,13 +63,16 @@ impl Client {
             .body(Full::new(Bytes::from(body.to_string())))?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await;
         let bytes = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
         let mut answer: Value = serde_json::from_slice(&bytes).context("the answer is not JSON")?;
         if let Some(error) = answer.get("error") {
             bail!("{method}: {error}");
         }
-        serde_json::from_value(answer["result"].take()).with_context(|| format!("{method} gave another answer"))
+        serde_json::from_value(answer["result"].take())
+            .with_context(|| format!("{method} gave another answer"))
     }
 
     /// Waits until a transaction is final.
@@ -73,6 +86,8 @@ impl Client {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.with_context(|| format!("no receipt of {hash}"))?
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .with_context(|| format!("no receipt of {hash}"))?
     }
 }

@@ -21,11 +21,18 @@ fn transaction(sender: u8, nonce: u64, fee: u128, mark: u64) -> Arc<Transaction>
     };
     let signature = Signature::new(U256::from(1), U256::from(1), false);
     let signed = TxEnvelope::from(unsigned.into_signed(signature));
-    Arc::new(Recovered::new_unchecked(signed, Address::repeat_byte(sender)))
+    Arc::new(Recovered::new_unchecked(
+        signed,
+        Address::repeat_byte(sender),
+    ))
 }
 
 fn known(nonce: u64) -> SenderState {
-    SenderState { nonce, balance: U256::from(100), cost: U256::ZERO }
+    SenderState {
+        nonce,
+        balance: U256::from(100),
+        cost: U256::ZERO,
+    }
 }
 
 fn insert(pool: &mut Pool, sender: u8, nonce: u64, fee: u128) -> Result<(), PoolError> {
@@ -34,7 +41,10 @@ fn insert(pool: &mut Pool, sender: u8, nonce: u64, fee: u128) -> Result<(), Pool
 
 fn order(pool: &Pool) -> Vec<(u8, u64)> {
     use alloy_consensus::Transaction as _;
-    pool.executable(100).iter().map(|transaction| (transaction.signer()[0], transaction.nonce())).collect()
+    pool.executable(100)
+        .iter()
+        .map(|transaction| (transaction.signer()[0], transaction.nonce()))
+        .collect()
 }
 
 #[test]
@@ -69,8 +79,14 @@ fn a_block_forgets_what_it_holds_and_a_gap_opens_when_one_is_taken_out() {
 
 #[test]
 fn a_replacement_needs_a_tenth_and_a_wei_more_in_both_fees() {
-    for (old, new, taken) in [(0, 0, false), (0, 1, true), (9, 9, false), (9, 10, true), (100, 109, false), (100, 110, true)]
-    {
+    for (old, new, taken) in [
+        (0, 0, false),
+        (0, 1, true),
+        (9, 9, false),
+        (9, 10, true),
+        (100, 109, false),
+        (100, 110, true),
+    ] {
         let mut pool = Pool::default();
         insert(&mut pool, 1, 0, old).expect("room");
         let verdict = pool.insert(transaction(1, 0, new, 1), 100, known(0));
@@ -87,7 +103,10 @@ fn a_nonce_is_replaced_at_most_sixteen_times() {
         insert(&mut pool, 1, 0, fee).expect("outbids");
         fee *= 2;
     }
-    assert!(matches!(insert(&mut pool, 1, 0, fee), Err(PoolError::ReplacedTooOften { nonce: 0 })));
+    assert!(matches!(
+        insert(&mut pool, 1, 0, fee),
+        Err(PoolError::ReplacedTooOften { nonce: 0 })
+    ));
 }
 
 #[test]
@@ -96,9 +115,18 @@ fn what_cannot_run_is_refused_and_changes_nothing() {
     insert(&mut pool, 1, 0, 1).expect("room");
     assert!(matches!(insert(&mut pool, 1, 0, 1), Err(PoolError::Known)));
     let low = pool.insert(transaction(1, 4, 0, 0), 100, known(5));
-    assert!(matches!(low, Err(PoolError::NonceTooLow { next: 5, nonce: 4 })));
-    assert!(matches!(insert(&mut pool, 1, MAX_NONCE_AHEAD + 1, 0), Err(PoolError::NonceTooHigh { .. })));
-    let poor = SenderState { cost: U256::from(101), ..known(0) };
+    assert!(matches!(
+        low,
+        Err(PoolError::NonceTooLow { next: 5, nonce: 4 })
+    ));
+    assert!(matches!(
+        insert(&mut pool, 1, MAX_NONCE_AHEAD + 1, 0),
+        Err(PoolError::NonceTooHigh { .. })
+    ));
+    let poor = SenderState {
+        cost: U256::from(101),
+        ..known(0)
+    };
     let verdict = pool.insert(transaction(1, 1, 0, 0), 100, poor);
     assert!(matches!(verdict, Err(PoolError::InsufficientFunds { .. })));
     assert_eq!(pool.len(), 1);
@@ -110,7 +138,10 @@ fn one_sender_is_bounded() {
     for nonce in 0..MAX_PER_SENDER as u64 {
         insert(&mut pool, 1, nonce, 0).expect("room");
     }
-    assert!(matches!(insert(&mut pool, 1, MAX_PER_SENDER as u64, 0), Err(PoolError::SenderFull)));
+    assert!(matches!(
+        insert(&mut pool, 1, MAX_PER_SENDER as u64, 0),
+        Err(PoolError::SenderFull)
+    ));
     insert(&mut pool, 2, 0, 0).expect("others have room");
 }
 
@@ -120,11 +151,19 @@ fn a_full_pool_takes_from_whoever_holds_most() {
     let bytes = super::MAX_TRANSACTION_BYTES;
     let fits = super::MAX_BYTES / bytes;
     for nonce in 0..fits as u64 {
-        pool.insert(transaction(1, nonce, 0, 0), bytes, known(0)).expect("room");
+        pool.insert(transaction(1, nonce, 0, 0), bytes, known(0))
+            .expect("room");
     }
-    pool.insert(transaction(2, 0, 0, 0), bytes, known(0)).expect("the greedy one gives way");
+    pool.insert(transaction(2, 0, 0, 0), bytes, known(0))
+        .expect("the greedy one gives way");
     assert_eq!(pool.len(), fits);
-    assert_eq!(pool.next_nonce(Address::repeat_byte(1)), Some(fits as u64 - 1));
+    assert_eq!(
+        pool.next_nonce(Address::repeat_byte(1)),
+        Some(fits as u64 - 1)
+    );
     let more = pool.insert(transaction(1, fits as u64 - 1, 0, 0), bytes, known(0));
-    assert!(matches!(more, Err(PoolError::Full)), "and cannot take it back: {more:?}");
+    assert!(
+        matches!(more, Err(PoolError::Full)),
+        "and cannot take it back: {more:?}"
+    );
 }

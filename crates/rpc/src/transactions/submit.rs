@@ -6,7 +6,7 @@ use alloy_primitives::{B256, Bytes};
 use chain::PoolError;
 use chain::pool::MAX_TRANSACTION_BYTES;
 use node::NewBlock;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::receipt::{self, ReceiptAnswer};
 use crate::api::{Api, Work};
@@ -65,8 +65,38 @@ pub(crate) async fn send_all(api: &Api, raw: Vec<Bytes>) -> Vec<Result<B256, Fai
         .collect()
 }
 
-/// `eth_sendRawTransaction`
-pub(crate) async fn send(api: &Api, raw: Bytes) -> Result<B256, Failure> {
+/// `eth_sendRawTransaction`, alone
+pub(crate) async fn send_one(api: &Api, raw: Bytes) -> Result<B256, Failure> {
+    let heads = api.chain.heads();
+    let hash = send(api, raw).await?;
+    shown(api, heads, hash).await;
+    Ok(hash)
+}
+
+/// Waits a little until the transaction's block is shown, where the server is told to: a client that looks for the
+/// receipt at once then finds it, instead of looking again seconds later.
+pub(crate) async fn shown(api: &Api, mut heads: broadcast::Receiver<NewBlock>, hash: B256) {
+    if api.limits.send_wait.is_zero() {
+        return;
+    }
+    let mined = async {
+        while let Ok(new) = heads.recv().await {
+            if new
+                .block
+                .body
+                .transactions
+                .iter()
+                .any(|transaction| *transaction.tx_hash() == hash)
+            {
+                return;
+            }
+        }
+    };
+    // The hash is told whether it was mined or not.
+    drop(tokio::time::timeout(api.limits.send_wait, mined).await);
+}
+
+async fn send(api: &Api, raw: Bytes) -> Result<B256, Failure> {
     send_all(api, vec![raw])
         .await
         .pop()
