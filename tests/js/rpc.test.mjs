@@ -170,7 +170,6 @@ test("shows contracts a block made now, free of charge", OURS, async () => {
   const receipt = await send({
     to: address,
     data,
-    gas: "0xf4240",
     maxFeePerGas: fee,
     maxPriorityFeePerGas: fee,
   });
