@@ -2,7 +2,7 @@
 //!
 //! A page of any site can make its reader's browser send requests to this machine. Its answers are kept from it by CORS,
 //! but a site whose *name* is made to mean this machine (DNS rebinding) is in the browser's eyes the same as this server:
-//! only the `Host` tells. WebSockets know no CORS, so their `Origin` is looked at here.
+//! only the `Host` tells. A WebSocket knows no CORS, so its `Origin` is looked at here.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -127,6 +127,7 @@ pub(crate) fn is_loopback_address(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::request::Parts;
     use http::{HeaderValue, Request};
 
     use super::{Guard, Name, Refused};
@@ -143,7 +144,7 @@ mod tests {
         )
     }
 
-    fn admit(host: &str, origin: Option<&str>, is_websocket: bool) -> Result<Name, Refused> {
+    fn parts(host: &str, origin: Option<&str>) -> Parts {
         let mut request = Request::builder().uri("/");
         if !host.is_empty() {
             request = request.header("host", host);
@@ -151,8 +152,11 @@ mod tests {
         if let Some(origin) = origin {
             request = request.header("origin", origin);
         }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        guard().admit(&parts, is_websocket)
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn admit(host: &str, origin: Option<&str>, is_websocket: bool) -> Result<Name, Refused> {
+        guard().admit(&parts(host, origin), is_websocket)
     }
 
     #[test]

@@ -42,7 +42,7 @@ use crate::subscriptions::Names;
 const STOP_TIME: Duration = Duration::from_millis(500);
 /// How long accepting pauses when the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often a WebSocket client must show that it is there. Only open WebSockets have this timer.
+/// How often a WebSocket client must show that it is there. Only an open WebSocket has this timer.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// A WebSocket client that is silent for longer is gone.
 const PING_LIMIT: Duration = Duration::from_secs(70);
@@ -256,7 +256,8 @@ impl Acceptor {
             .await
             .map_err(io::Error::other)?;
         let (socket, peer) = self.listener.accept().await?;
-        socket.set_nodelay(true)?;
+        // It fails when the client has gone already, which the connection will notice.
+        let _gone = socket.set_nodelay(true);
         Ok((socket, peer, place))
     }
 }

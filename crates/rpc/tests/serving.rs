@@ -1,5 +1,11 @@
 //! A real city, asked over real sockets as wallets ask it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says where"
+)]
+
 #[path = "serving/city.rs"]
 mod city;
 #[path = "serving/wire.rs"]
@@ -564,6 +570,13 @@ async fn bad_input_gets_its_standard_error_and_the_server_goes_on() {
             "{method} {params}"
         );
     }
+    assert_eq!(city.call("eth_chainId", json!([])).await, "0x7a69");
+    city.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_null_and_what_is_too_much_names_the_bound() {
+    let city = City::start().await;
     for (method, params) in [
         ("eth_getBlockByHash", json!([B256::ZERO, false])),
         ("eth_getBlockByNumber", json!(["0x99", false])),
@@ -663,7 +676,7 @@ async fn a_client_that_never_reads_is_bounded_and_holds_up_nobody() {
 async fn a_taken_port_is_one_clear_line() {
     let city = City::start().await;
     let second = rpc::Server::start(city.config.clone(), city.host.chain().clone()).await;
-    let error = second.err().expect("the port is taken").to_string();
+    let error = second.expect_err("the port is taken").to_string();
     assert!(
         error.contains("another program") && !error.contains('\n'),
         "{error}"

@@ -76,7 +76,9 @@ pub(crate) async fn send_one(api: &Api, raw: Bytes) -> Result<B256, Failure> {
 /// Waits a little until the transaction's block is shown, where the server is told to: a client that looks for the
 /// receipt at once then finds it, instead of looking again seconds later.
 pub(crate) async fn shown(api: &Api, mut heads: broadcast::Receiver<NewBlock>, hash: B256) {
-    if api.limits.send_wait.is_zero() {
+    // One that waits behind a gap is in no block soon; one that does not wait is in a block already.
+    let is_soon = || api.chain.pool(|pool| pool.is_executable(&hash)) == Some(true);
+    if api.limits.send_wait.is_zero() || !is_soon() {
         return;
     }
     let mined = async {
