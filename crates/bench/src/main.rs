@@ -1,0 +1,101 @@
+//! Measures the program beside its peers: `cargo xtask bench [P1 P6 P12]`.
+//!
+//! Each target takes rounds of ours and the peer's in turn (A B A B …) on the machine it is run on, and writes its rows into
+//! `docs/performance.json` and `docs/performance.md`; rows of targets that were not run stay as they are. Absolute figures
+//! belong to one machine at one moment: what is compared is the ratio within a run.
+
+mod client;
+mod load;
+mod machine;
+mod program;
+mod report;
+mod rounds;
+mod targets {
+    pub(crate) mod start;
+    pub(crate) mod throughput;
+    pub(crate) mod trie;
+}
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use program::Programs;
+use report::Report;
+
+/// A target's name and what measures it.
+type Target = (
+    &'static str,
+    fn(&Programs, &mut Report) -> Result<(), Failed>,
+);
+
+const TARGETS: [Target; 3] = [
+    ("P1", targets::throughput::run),
+    ("P6", targets::trie::run),
+    ("P12", targets::start::run),
+];
+
+/// Why there is no figure.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("no target {name}; there are {}", TARGETS.map(|(name, _)| name).join(", "))]
+    NoTarget { name: String },
+    #[error("{what} is not there; hint: {hint}")]
+    Missing { what: String, hint: &'static str },
+    #[error("cannot run {program}")]
+    Run {
+        program: String,
+        source: std::io::Error,
+    },
+    #[error("{program} did not answer within {seconds} s")]
+    Silent { program: String, seconds: u64 },
+    #[error(transparent)]
+    Client(#[from] client::ClientError),
+    #[error("{refused} of a load were refused; the first: {first}")]
+    Refused { refused: usize, first: String },
+    #[error("{confirmed} of {accepted} accepted transactions were confirmed")]
+    Unconfirmed { confirmed: u64, accepted: u64 },
+    #[error("cannot read or write {}", .path.display())]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} is not what this program writes", .path.display())]
+    Report {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Failed> {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    for name in &asked {
+        if !TARGETS.iter().any(|(target, _)| target == name) {
+            return Err(Failed::NoTarget { name: name.clone() });
+        }
+    }
+    let programs = Programs::find()?;
+    let mut report = Report::open(&programs.repository)?;
+    for (name, run) in TARGETS {
+        if asked.is_empty() || asked.iter().any(|target| target == name) {
+            eprintln!("{name}: load of the machine {:.2}", machine::load_average());
+            run(&programs, &mut report)?;
+            report.save()?;
+        }
+    }
+    Ok(())
+}
