@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use alloy_signer_local::MnemonicBuilder;
+use alloy_primitives::{B256, b256};
 use alloy_signer_local::PrivateKeySigner;
-use alloy_signer_local::coins_bip39::English;
 use anyhow::Context as _;
 use chain::Genesis;
 use node::admin::{AdminContext, AdminSocket};
@@ -22,8 +21,6 @@ use types::{ChainId, Founding, NodeKey, Record, ValidatorSet};
 
 /// The mnemonic of the development accounts; anybody knows it.
 pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
-/// How many of its accounts are funded.
-const ACCOUNTS: u32 = 10;
 /// Threads for blocking work: chains' jobs, reads, calls. More than `rpc` lets in at once.
 const BLOCKING_THREADS: usize = 64;
 
@@ -74,15 +71,26 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .context("cannot start threads")
 }
 
+/// The keys of the ten funded accounts, m/44'/60'/0'/0/0 to 9 of [`MNEMONIC`]. Constants, because deriving them takes half
+/// of the start's time.
+const ACCOUNT_KEYS: [B256; 10] = [
+    b256!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"),
+    b256!("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
+    b256!("5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"),
+    b256!("7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6"),
+    b256!("47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a"),
+    b256!("8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba"),
+    b256!("92db14e403b83dfe3df233f83dfa3a0d7096f21ca9b0d6d6b8d88b2b4ec1564e"),
+    b256!("4bbbf85ce3377467afe5d46f804f221813b2bb87f24d81f60f1fcdbf7cbf4356"),
+    b256!("dbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97"),
+    b256!("2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6"),
+];
+
 /// The ten funded accounts.
 pub(crate) fn accounts() -> anyhow::Result<Vec<PrivateKeySigner>> {
-    (0..ACCOUNTS)
-        .map(|index| {
-            let builder = MnemonicBuilder::<English>::default()
-                .phrase(MNEMONIC)
-                .index(index)?;
-            Ok(builder.build()?)
-        })
+    ACCOUNT_KEYS
+        .iter()
+        .map(|key| Ok(PrivateKeySigner::from_bytes(key)?))
         .collect()
 }
 
@@ -216,4 +224,27 @@ fn listen_admin(host: &Host) -> anyhow::Result<AdminSocket> {
     let path: &Path = &host.path().join("admin.sock");
     AdminSocket::listen(path, context)
         .with_context(|| format!("cannot make the operator's socket {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MNEMONIC, accounts};
+    use alloy_signer_local::{MnemonicBuilder, coins_bip39::English};
+    use types::genesis::DEVELOPMENT_ACCOUNTS;
+
+    #[test]
+    fn the_keys_are_those_of_the_mnemonic_and_of_the_funded_accounts() {
+        let accounts = accounts().expect("they are keys");
+        assert_eq!(accounts.len(), DEVELOPMENT_ACCOUNTS.len());
+        for ((account, funded), index) in accounts.iter().zip(DEVELOPMENT_ACCOUNTS).zip(0..) {
+            let builder = MnemonicBuilder::<English>::default()
+                .phrase(MNEMONIC)
+                .index(index);
+            let derived = builder.expect("an index").build().expect("a key");
+            assert_eq!(
+                (account.address(), account.address()),
+                (funded, derived.address())
+            );
+        }
+    }
 }

@@ -330,13 +330,13 @@ impl Engine {
         for effect in effects {
             match effect {
                 consensus::Effect::Append(record) => {
-                    out.push(Effect::Append(entry::consensus_entry(&record)))
+                    out.push(Effect::Append(entry::consensus_entry(&record)));
                 }
                 consensus::Effect::Sync => out.push(Effect::Sync),
                 consensus::Effect::GetValue { round } => wanted = Some(round),
                 consensus::Effect::Publish(message) => out.push(Effect::Publish(message)),
                 consensus::Effect::Restream { block_hash } => {
-                    out.push(Effect::Restream { block_hash })
+                    out.push(Effect::Restream { block_hash });
                 }
                 consensus::Effect::Schedule(timeout) => out.push(Effect::Schedule(timeout)),
                 consensus::Effect::CancelTimeouts => out.push(Effect::CancelTimeouts),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::transaction::SignerRecoverable as _;
-use alloy_consensus::{Block as AlloyBlock, Header, TxEnvelope, proofs};
+use alloy_consensus::{Block as AlloyBlock, BlockBody, Header, TxEnvelope, proofs};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes};
 use execution::{
@@ -100,19 +100,15 @@ pub(crate) fn execute(
     let AlloyBlock { header, body } = block;
     let number = header.number;
     check_parent(profile, parent, &header)?;
-    let mut env = env_of(&header);
-    env.withdrawals = body.withdrawals.clone().unwrap_or_default().into_inner();
-    env.ommers = body
-        .ommers
-        .iter()
-        .map(|ommer| Ommer {
-            number: ommer.number,
-            beneficiary: ommer.beneficiary,
-        })
-        .collect();
     let transactions = recovered(number, &body.transactions)?;
     let view = parent.view(parent.head().header.number)?;
-    let executed = run(profile, env, parent, &view, &transactions)?;
+    let executed = run(
+        profile,
+        env_of_block(&header, &body),
+        parent,
+        &view,
+        &transactions,
+    )?;
 
     let same =
         |holds: bool, field, found: &dyn std::fmt::Display, computed: &dyn std::fmt::Display| {
@@ -169,6 +165,21 @@ pub(crate) fn execute(
         receipts: Arc::new(executed.receipts),
         prepared,
     })
+}
+
+/// What execution sees in a whole block.
+fn env_of_block(header: &Header, body: &BlockBody<TxEnvelope>) -> BlockEnv {
+    let mut env = env_of(header);
+    env.withdrawals = body.withdrawals.clone().unwrap_or_default().into_inner();
+    env.ommers = body
+        .ommers
+        .iter()
+        .map(|ommer| Ommer {
+            number: ommer.number,
+            beneficiary: ommer.beneficiary,
+        })
+        .collect();
+    env
 }
 
 fn check_parent(profile: &Profile, parent: &Moment, header: &Header) -> Result<(), ImportError> {

@@ -219,6 +219,13 @@ impl Pool {
         self.senders.get(sender)?.transactions.get(nonce)
     }
 
+    /// Whether a waiting transaction could be in the next block; `None` when it does not wait here.
+    #[must_use]
+    pub fn is_executable(&self, hash: &B256) -> Option<bool> {
+        let (sender, nonce) = self.hashes.get(hash)?;
+        Some(*nonce < self.senders.get(sender)?.gap())
+    }
+
     /// The nonce after the sender's gapless waiting transactions; `None` when none waits.
     #[must_use]
     pub fn next_nonce(&self, address: Address) -> Option<u64> {

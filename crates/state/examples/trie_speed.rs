@@ -103,6 +103,10 @@ fn show(mut times: Vec<Duration>, count: usize) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are the result")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of measurements, one after another"
+)]
 fn main() {
     let accounts = std::env::args()
         .nth(1)

@@ -50,8 +50,13 @@ pub struct LsmOptions {
     pub sealed_limit: usize,
     /// How long a commit waits before it fails with [`TablesError::Behind`].
     pub wait_at_most: Duration,
-    /// Values of at least this many bytes lie apart from their keys, so that compaction leaves them alone.
-    pub separate_from_bytes: u32,
+    /// Below this many bytes a memtable is not flushed for its age alone: what is in it is executed again from the log in
+    /// no time, and a chain that does nothing wakes nobody.
+    pub age_from_bytes: u64,
+    /// Values of at least this many bytes lie apart from their keys, so that compaction leaves them alone. `None` where a
+    /// loss of power must not depend on the file system: `lsm-tree` 3.1.10 does not sync the folder of its value files, so
+    /// that on a file system that does not persist a new file's name with its data the tree may miss one.
+    pub separate_from_bytes: Option<u32>,
 }
 
 impl Default for LsmOptions {
@@ -63,7 +68,8 @@ impl Default for LsmOptions {
             flush_after: Duration::from_secs(30),
             sealed_limit: 3,
             wait_at_most: Duration::from_secs(30),
-            separate_from_bytes: 1 << 10,
+            age_from_bytes: 1 << 20,
+            separate_from_bytes: None,
         }
     }
 }
@@ -171,14 +177,16 @@ fn open_engine(
         source,
     })?;
     marker::check(folder)?;
-    let separation = KvSeparationOptions::default()
-        .separation_threshold(options.separate_from_bytes)
-        .file_target_size(VALUE_FILE_BYTES);
+    let separation = options.separate_from_bytes.map(|bytes| {
+        KvSeparationOptions::default()
+            .separation_threshold(bytes)
+            .file_target_size(VALUE_FILE_BYTES)
+    });
     let cache = Arc::new(Cache::with_capacity_bytes(options.cache_bytes));
     Engine::open(|numbers, visible| {
         Config::new(folder.join("tree"), numbers, visible)
             .use_cache(cache)
-            .with_kv_separation(Some(separation))
+            .with_kv_separation(separation)
             .with_compaction_filter_factory(Some(Arc::new(interrupt.clone())))
     })
 }
@@ -197,9 +205,10 @@ impl Tables for LsmTables {
         if batch.writes.is_empty() {
             return Ok(());
         }
-        if committing.apply(batch.writes) >= self.shared.options.memtable_bytes {
+        let size = committing.apply(batch.writes);
+        if size >= self.shared.options.memtable_bytes {
             self.shared.seal(&committing);
-        } else {
+        } else if size >= self.shared.options.age_from_bytes {
             self.shared.note_commit(&committing);
         }
         Ok(())

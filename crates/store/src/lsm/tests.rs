@@ -174,6 +174,7 @@ fn a_commit_that_grows_old_is_flushed() {
         &folder,
         LsmOptions {
             flush_after: Duration::from_millis(20),
+            age_from_bytes: 0,
             ..options()
         },
     );
@@ -301,7 +302,7 @@ proptest! {
         memtable_bytes in prop_oneof![Just(500_u64), Just(16 << 20)],
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let options = LsmOptions { memtable_bytes, separate_from_bytes: 100, ..options() };
+        let options = LsmOptions { memtable_bytes, separate_from_bytes: Some(100), ..options() };
         check_tables(Box::new(move || Box::new(open(&folder, options))), ops);
     }
 }
