@@ -42,8 +42,8 @@ pub use self::report::Report;
 pub enum Crash {
     /// `kill -9`: what the program gave to the system stays.
     Kill,
-    /// A loss of power: only what was synced stays for sure.
-    Power,
+    /// A loss of power: only what was synced stays for sure, names by this model.
+    Power(Model),
 }
 
 /// What to run.
@@ -104,7 +104,7 @@ const MAX_LOAD: Duration = Duration::from_millis(500);
 /// One crash in this many hits the start.
 const CRASHES_AT_START: u32 = 5;
 /// Steps of the simulated disk within which an exact cut falls: about those of a start and a load.
-const STEPS: u64 = 600;
+const STEPS: u64 = 400;
 /// No answer takes this long while the program lives.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -190,11 +190,11 @@ impl Place {
         let line;
         if at_start {
             disk.cut_at(Trigger {
-                after_steps: after_steps / 8,
+                after_steps: after_steps / 10,
                 seed,
             });
             // Its answer is no promise: either it came up in time or it did not.
-            line = if program.serves_within(span / 4) {
+            line = if program.serves_within(span) {
                 "crashed as it came up".to_owned()
             } else {
                 "crashed in its start".to_owned()
@@ -302,8 +302,8 @@ impl Disk {
                 folder: data,
                 power: None,
             },
-            Crash::Power => {
-                let power = PowerCut::mount(&data, &mount, Model::Strict)?;
+            Crash::Power(model) => {
+                let power = PowerCut::mount(&data, &mount, model)?;
                 Self {
                     folder: mount,
                     power: Some(power),

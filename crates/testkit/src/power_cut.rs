@@ -15,7 +15,7 @@
 //! before the cut can be held against it. The rules of what survives stand in `power_cut/file.rs`
 //! for bytes and in [`Model`] and `power_cut/names.rs` for names. In short: unsynced writes survive
 //! independently, whole, torn or not at all; entries of a directory survive in order up to a moment;
-//! an `fsync` of a file does not persist its name, unless [`Model::OneJournal`] is asked for.
+//! an `fsync` of a file does not persist its name, unless a gentler [`Model`] is asked for.
 //!
 //! Not modelled: durability of permissions and times (they hold at once), symbolic links, extended
 //! attributes, `sync` and `syncfs` (they make nothing durable here).

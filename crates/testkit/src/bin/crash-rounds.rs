@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use testkit::crash_rounds::{self, Crash, Plan};
-use testkit::power_cut::PowerCut;
+use testkit::power_cut::{Model, PowerCut};
 
 /// Crashes the program under load, starts it again and checks that every promise holds.
 #[derive(Parser)]
@@ -22,6 +22,10 @@ struct Arguments {
     /// The release program.
     #[arg(long, env = "CAUSEWAY_BIN", default_value = "target/release/causeway")]
     bin: PathBuf,
+    /// Let a file's sync persist its bytes only, as POSIX has it. Without this also its name, as every
+    /// journalling file system in use does; lsm-tree relies on that for the folder of its blobs.
+    #[arg(long)]
+    strict: bool,
     /// Say nothing of single rounds.
     #[arg(long)]
     quiet: bool,
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         rounds,
         seed,
         bin,
+        strict,
         quiet,
     } = Arguments::parse();
     let crash = match crash {
@@ -49,7 +54,8 @@ fn main() -> ExitCode {
             println!("skipped: a simulated disk needs /dev/fuse");
             return ExitCode::SUCCESS;
         }
-        How::Power => Crash::Power,
+        How::Power if strict => Crash::Power(Model::Strict),
+        How::Power => Crash::Power(Model::FilesWithNames),
     };
     println!("{rounds} rounds from seed {seed}");
     let plan = Plan {

@@ -19,7 +19,14 @@ const STORER: [u8; 17] = hex!("67602035600035550060005260086018f3");
 const SLOTS: u64 = 16;
 
 /// More than any of the transactions uses, so that nothing has to be estimated.
-const GAS: &str = "0x30d40";
+const GAS: u64 = 200_000;
+
+/// Bytes that some calls carry for nothing: records of the log then reach over many sectors, and
+/// memtables fill up and are flushed.
+const MAX_BALLAST: usize = 24 << 10;
+
+/// What one byte of input may cost (EIP-7623).
+const GAS_PER_BYTE: u64 = 40;
 
 /// What one transaction does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +107,17 @@ impl Account {
                 value: rng.random_range(0..1 << 40),
             },
         };
-        let mut transaction =
-            json!({"from": self.address, "nonce": format!("0x{nonce:x}"), "gas": GAS});
+        let mut ballast = Vec::new();
+        if rng.random_ratio(1, 4) {
+            ballast.resize(rng.random_range(0..MAX_BALLAST), 0);
+            rng.fill(&mut *ballast);
+        }
+        let gas = GAS + GAS_PER_BYTE * ballast.len() as u64;
+        let mut transaction = json!({
+            "from": self.address,
+            "nonce": format!("0x{nonce:x}"),
+            "gas": format!("0x{gas:x}"),
+        });
         match deed {
             Deed::Pay(amount) => {
                 transaction["to"] = json!(self.recipient);
@@ -112,7 +128,7 @@ impl Account {
                 let words = [U256::from(slot), U256::from(value)].map(|word| word.to_be_bytes());
                 let input: [[u8; 32]; 2] = words;
                 transaction["to"] = json!(self.contract().expect("was checked above"));
-                transaction["data"] = json!(Bytes::from(input.concat()));
+                transaction["data"] = json!(Bytes::from([&input.concat()[..], &ballast].concat()));
             }
         }
         self.sent.push(Sent {

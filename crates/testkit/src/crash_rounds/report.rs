@@ -60,12 +60,14 @@ impl fmt::Display for Report {
             ("transactions sent", self.sent.to_string()),
             ("receipts given out", self.receipts.to_string()),
             ("receipts found again", self.checked.to_string()),
-            ("start, median", format!("{median:.0?}")),
-            ("start, slowest", format!("{slowest:.0?}")),
+            ("start, median", format!("{} ms", median.as_millis())),
+            ("start, slowest", format!("{} ms", slowest.as_millis())),
         ];
         if self.disk != Counters::default() {
             rows.extend([
-                ("syncs", self.disk.syncs.to_string()),
+                ("steps of the disk", self.disk.steps.to_string()),
+                ("syncs of files", self.disk.syncs.to_string()),
+                ("syncs of folders", self.disk.directory_syncs.to_string()),
                 ("bytes written", self.disk.written_bytes.to_string()),
                 ("bytes forgotten", self.disk.forgotten_bytes.to_string()),
                 ("writes torn", self.disk.torn_writes.to_string()),

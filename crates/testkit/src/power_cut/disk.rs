@@ -405,7 +405,7 @@ impl Disk {
         if durably {
             self.counters.syncs += 1;
             self.sync_bytes(ino)?;
-            self.names.sync_file();
+            self.names.sync_file(ino);
         }
         Ok(())
     }
@@ -422,7 +422,7 @@ impl Disk {
         self.step()?;
         self.counters.syncs += 1;
         self.sync_bytes(ino)?;
-        self.names.sync_file();
+        self.names.sync_file(ino);
         Ok(())
     }
 

@@ -8,8 +8,7 @@
 //! up to a moment of their own, as a journal leaves them; directories do not wait for each other, but
 //! a move between two happens in both or in neither. Syncing a directory persists its own entries
 //! (with a move also what came before it on the other side), not its name in its parent, and syncing
-//! a file persists no name at all. [`Model::OneJournal`] is the gentler order of ext4, where all
-//! directories share one journal and any sync commits it.
+//! a file persists no name at all. [`Model::FilesWithNames`] and [`Model::OneJournal`] are gentler.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -29,6 +28,10 @@ pub enum Model {
     /// was synced. What holds here holds on every journalling file system.
     #[default]
     Strict,
+    /// As strict, but that a sync of a file also persists the names that lead to it, with those of the
+    /// directories above. Not promised by POSIX, but done by ext4, XFS, Btrfs and F2FS, each by its
+    /// journal or log of the file.
+    FilesWithNames,
     /// As on ext4: every sync, of a file too, makes all names durable that were made before it.
     OneJournal,
 }
@@ -139,18 +142,18 @@ impl Names {
     /// A sync of one directory.
     pub(super) fn sync(&mut self, directory: Ino) {
         match self.model {
-            Model::Strict => {
-                let wanted = self.with_what_came_before(directory);
-                self.persist(|directory, moment| wanted.get(&directory) >= Some(&moment));
+            Model::Strict | Model::FilesWithNames => {
+                self.persist_up_to(BTreeMap::from([(directory, self.next)]));
             }
             Model::OneJournal => self.keep_all(),
         }
     }
 
     /// A sync of one file.
-    pub(super) fn sync_file(&mut self) {
+    pub(super) fn sync_file(&mut self, file: Ino) {
         match self.model {
             Model::Strict => {}
+            Model::FilesWithNames => self.persist_up_to(self.names_of(file)),
             Model::OneJournal => self.keep_all(),
         }
     }
@@ -178,7 +181,7 @@ impl Names {
                     .map(|directory| (*directory, last))
                     .collect()
             }
-            (Mood::Some(_), Model::Strict) => self.draw_last_moments(rng),
+            (Mood::Some(_), Model::Strict | Model::FilesWithNames) => self.draw_last_moments(rng),
         };
         self.persist(|directory, moment| last.get(&directory) >= Some(&moment));
         let forgotten = self.changes.len() as u64;
@@ -210,11 +213,26 @@ impl Names {
             .retain(|ino, directory| named.contains(ino) || !directory.pending.is_empty());
     }
 
-    /// For each directory the last moment that must be durable once all of `directory` is: a move
-    /// takes what came before it on its other side along.
-    fn with_what_came_before(&self, directory: Ino) -> BTreeMap<Ino, Moment> {
-        let mut wanted = BTreeMap::from([(directory, self.next)]);
-        let mut open = vec![directory];
+    /// For each directory the last pending change that leads to `ino`, or to a directory above it.
+    fn names_of(&self, ino: Ino) -> BTreeMap<Ino, Moment> {
+        let mut names = BTreeMap::new();
+        let mut open = vec![ino];
+        while let Some(ino) = open.pop() {
+            for (moment, edits) in &self.changes {
+                for edit in edits.iter().filter(|edit| edit.entry == Some(ino)) {
+                    if names.insert(edit.directory, *moment).is_none() {
+                        open.push(edit.directory);
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    /// Makes durable, for each directory in `wanted`, the changes up to that moment; a move takes
+    /// what came before it on its other side along.
+    fn persist_up_to(&mut self, mut wanted: BTreeMap<Ino, Moment>) {
+        let mut open: Vec<_> = wanted.keys().copied().collect();
         while let Some(directory) = open.pop() {
             let until = wanted[&directory];
             for moment in self.pending_until(directory, until) {
@@ -226,7 +244,7 @@ impl Names {
                 }
             }
         }
-        wanted
+        self.persist(|directory, moment| wanted.get(&directory) >= Some(&moment));
     }
 
     /// For each directory the last moment that survives, such that a move survives on both sides or

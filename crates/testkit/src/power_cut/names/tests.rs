@@ -149,7 +149,7 @@ fn a_sync_of_one_directory_persists_its_entries_and_no_others() {
     let mut names = names(Model::Strict);
     names.change(vec![set(ROOT, "a", 10)]);
     names.change(vec![set(SIDE, "b", 11)]);
-    names.sync_file();
+    names.sync_file(Ino(11));
     names.sync(ROOT);
     assert_eq!(
         names.lose_power(Mood::Nothing, &mut StdRng::seed_from_u64(1)),
@@ -175,10 +175,29 @@ fn a_synced_move_takes_along_what_came_before_it_on_the_other_side() {
 }
 
 #[test]
+fn a_file_may_take_its_names_along_with_those_above_it_and_no_others() {
+    let mut names = names(Model::FilesWithNames);
+    let inner = Ino(3);
+    names.add_directory(inner);
+    names.change(vec![set(SIDE, "inner", inner.0)]);
+    names.change(vec![set(inner, "a", 10)]);
+    names.change(vec![set(inner, "later", 11)]);
+    names.change(vec![set(ROOT, "other", 12)]);
+    names.sync_file(Ino(10));
+    assert_eq!(
+        names.lose_power(Mood::Nothing, &mut StdRng::seed_from_u64(1)),
+        2
+    );
+    assert_eq!(durable(&names, ROOT), ["side=2"]);
+    assert_eq!(durable(&names, SIDE), ["inner=3"]);
+    assert_eq!(durable(&names, inner), ["a=10"]);
+}
+
+#[test]
 fn with_one_journal_a_sync_of_a_file_persists_all_names() {
     let mut names = names(Model::OneJournal);
     names.change(vec![set(SIDE, "a", 10)]);
-    names.sync_file();
+    names.sync_file(Ino(10));
     assert_eq!(
         names.lose_power(Mood::Nothing, &mut StdRng::seed_from_u64(1)),
         0
