@@ -103,8 +103,10 @@ const ROUNDS_PER_FOLDER: u64 = 25;
 const MAX_LOAD: Duration = Duration::from_millis(500);
 /// One crash in this many hits the start.
 const CRASHES_AT_START: u32 = 5;
-/// Steps of the simulated disk within which an exact cut falls: about those of a start and a load.
-const STEPS: u64 = 400;
+/// Within so many steps and changes of names of the simulated disk an exact cut falls: about those
+/// of a start, and of a load.
+const START: (u64, u64) = (40, 8);
+const LOAD: (u64, u64) = (400, 12);
 /// No answer takes this long while the program lives.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -186,13 +188,9 @@ impl Place {
         let program = Program::start(&plan.program, &disk.folder, &self.folder("stderr"))?;
         let at_start = rng.random_ratio(1, CRASHES_AT_START);
         let span = MAX_LOAD.mul_f64(rng.random());
-        let after_steps = rng.random_range(0..STEPS);
         let line;
         if at_start {
-            disk.cut_at(Trigger {
-                after_steps: after_steps / 10,
-                seed,
-            });
+            disk.cut_at(exact_cut(&mut rng, START, seed));
             // Its answer is no promise: either it came up in time or it did not.
             line = if program.serves_within(span) {
                 "crashed as it came up".to_owned()
@@ -204,9 +202,8 @@ impl Place {
             let ready = program.ready()?;
             report.starts.push(ready.after);
             self.check(plan, &ready, Some(&mut rng), report)?;
-            let exact = rng.random::<bool>();
-            if exact {
-                disk.cut_at(Trigger { after_steps, seed });
+            if rng.random_ratio(2, 3) {
+                disk.cut_at(exact_cut(&mut rng, LOAD, seed));
             }
             let crash = || disk.cut(seed);
             let load = load::Load {
@@ -284,6 +281,24 @@ impl Place {
         Err(FailureKind::Verify(
             String::from_utf8_lossy(&said).into_owned(),
         ))
+    }
+}
+
+/// A cut at a step drawn from all, or soon after a change of names: those are rare and matter most.
+fn exact_cut(rng: &mut StdRng, (steps, names): (u64, u64), seed: u64) -> Trigger {
+    if rng.random() {
+        Trigger {
+            after_names: 0,
+            after_steps: rng.random_range(0..steps),
+            seed,
+        }
+    } else {
+        let after_names = rng.random_range(1..=names);
+        Trigger {
+            after_names,
+            after_steps: rng.random_range(0..8),
+            seed,
+        }
     }
 }
 

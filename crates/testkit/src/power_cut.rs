@@ -58,10 +58,14 @@ pub struct Counters {
     pub torn_writes: u64,
 }
 
-/// A cut at an exact place: before the step that follows `after_steps` more steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A cut at an exact place: once `after_names` more names have changed, before the step that follows
+/// `after_steps` more steps. Flushes, compactions and new files of a log are rare, and all change
+/// names: this is how a cut falls into one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trigger {
-    /// How many more steps ([`Counters::steps`]) are served.
+    /// How many more changes of names ([`Counters::name_changes`]) come first.
+    pub after_names: u64,
+    /// How many more steps ([`Counters::steps`]) are served then.
     pub after_steps: u64,
     /// What survives, as in [`PowerCut::cut`].
     pub seed: u64,

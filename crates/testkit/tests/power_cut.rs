@@ -55,6 +55,7 @@ fn lost(skip: &str, model: Model, seed: u64) -> (Vec<u64>, Counters) {
     mount.cut_at(Trigger {
         after_steps: seed % 97,
         seed,
+        ..Trigger::default()
     });
     let mut program = Command::new(env!("CARGO_BIN_EXE_careless"))
         .arg(place.at(""))

@@ -22,10 +22,10 @@ struct Arguments {
     /// The release program.
     #[arg(long, env = "CAUSEWAY_BIN", default_value = "target/release/causeway")]
     bin: PathBuf,
-    /// Let a file's sync persist its bytes only, as POSIX has it. Without this also its name, as every
-    /// journalling file system in use does; lsm-tree relies on that for the folder of its blobs.
-    #[arg(long)]
-    strict: bool,
+    /// When a loss of power leaves names: to tell a promise that POSIX makes from one that most file
+    /// systems keep.
+    #[arg(long, value_enum, default_value_t = Names::Strict)]
+    names: Names,
     /// Say nothing of single rounds.
     #[arg(long)]
     quiet: bool,
@@ -39,13 +39,23 @@ enum How {
     Power,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Names {
+    /// After a sync of their folder, as POSIX has it.
+    Strict,
+    /// After a sync of the file too, as all journalling file systems have it.
+    Files,
+    /// After any sync, as ext4 has it.
+    Journal,
+}
+
 fn main() -> ExitCode {
     let Arguments {
         crash,
         rounds,
         seed,
         bin,
-        strict,
+        names,
         quiet,
     } = Arguments::parse();
     let crash = match crash {
@@ -54,8 +64,11 @@ fn main() -> ExitCode {
             println!("skipped: a simulated disk needs /dev/fuse");
             return ExitCode::SUCCESS;
         }
-        How::Power if strict => Crash::Power(Model::Strict),
-        How::Power => Crash::Power(Model::FilesWithNames),
+        How::Power => Crash::Power(match names {
+            Names::Strict => Model::Strict,
+            Names::Files => Model::FilesWithNames,
+            Names::Journal => Model::OneJournal,
+        }),
     };
     println!("{rounds} rounds from seed {seed}");
     let plan = Plan {

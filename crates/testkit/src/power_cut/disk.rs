@@ -179,7 +179,9 @@ impl Disk {
     /// As [`Self::powered`], for requests that change something or make it durable.
     fn step(&mut self) -> Result<(), Errno> {
         self.powered()?;
-        if let Some(trigger) = &mut self.trigger {
+        if let Some(trigger) = &mut self.trigger
+            && trigger.after_names == 0
+        {
             if trigger.after_steps == 0 {
                 let seed = trigger.seed;
                 self.lose_power(seed)?;
@@ -446,6 +448,9 @@ impl Disk {
 
     fn change(&mut self, edits: Vec<Edit>) {
         self.counters.name_changes += 1;
+        if let Some(trigger) = &mut self.trigger {
+            trigger.after_names = trigger.after_names.saturating_sub(1);
+        }
         self.names.change(edits);
     }
 

@@ -59,6 +59,7 @@ fn a_trigger_goes_off_before_the_step_that_it_names() {
     disk.arm(Trigger {
         after_steps: 2,
         seed: 1,
+        ..Trigger::default()
     });
     let ino = file(&mut disk, "a");
     disk.modify(ino, write(1), false).unwrap();
@@ -66,6 +67,24 @@ fn a_trigger_goes_off_before_the_step_that_it_names() {
     assert!(disk.is_dead());
     assert_eq!(disk.counters().syncs, 0);
     assert_eq!(disk.powered().unwrap_err(), Errno::EIO);
+}
+
+#[test]
+fn a_trigger_may_wait_for_changes_of_names() {
+    let folder = TempDir::new().unwrap();
+    let mut disk = Disk::take_over(folder.path(), Model::Strict).unwrap();
+    disk.arm(Trigger {
+        after_names: 2,
+        after_steps: 1,
+        seed: 1,
+    });
+    let ino = file(&mut disk, "a");
+    for _ in 0..5 {
+        disk.sync_file(ino).unwrap();
+    }
+    file(&mut disk, "b");
+    disk.sync_file(ino).unwrap();
+    assert_eq!(disk.sync_file(ino).unwrap_err(), Errno::EIO);
 }
 
 #[test]
