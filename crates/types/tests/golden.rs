@@ -57,6 +57,7 @@ fn text(bytes: &[u8]) -> Value {
     json!(hex::encode_prefixed(bytes))
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of what is pinned")]
 fn computed() -> Value {
     let (set, record) = (set(), record());
     let founding = Founding {
