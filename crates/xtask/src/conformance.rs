@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::process;
 use crate::repository::Repository;
+use crate::test::RELEASE;
 
 const LIMIT: Duration = Duration::from_mins(20);
 
@@ -16,17 +17,8 @@ const CASES: &str = "execution-apis-prague";
 
 pub(crate) fn rpc(repository: &Repository, arguments: &[&str]) -> Result<(), Error> {
     let default = repository.vectors().join(CASES);
-    let mut runner = repository.cargo();
-    runner.args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "testkit",
-        "--bin",
-        "rpc-conformance",
-        "--",
-    ]);
+    process::run(repository.cargo().args(RELEASE), LIMIT)?;
+    let mut runner = repository.command(repository.target.join("release/rpc-conformance"));
     if arguments.is_empty() {
         runner.arg(default);
     } else {

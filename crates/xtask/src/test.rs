@@ -8,6 +8,8 @@ mod options;
 mod plan;
 pub(crate) mod tools;
 
+pub(crate) use plan::RELEASE;
+
 use std::env;
 use std::fmt;
 use std::time::Instant;

@@ -39,6 +39,17 @@ const DENY: &[&str] = &[
     "sources",
 ];
 
+/// Builds the program and what tests it from outside. Together, so that both share one build of every dependency: built
+/// one by one they would ask for different features, and everything would be compiled twice.
+pub(crate) const RELEASE: &[&str] = &[
+    "build",
+    "--release",
+    "--package",
+    "causeway",
+    "--package",
+    "testkit",
+];
+
 /// What the Python suites need, ruff included.
 const REQUIREMENTS: &str = "requirements.txt";
 
@@ -134,10 +145,7 @@ fn builds(repository: &Repository) -> Vec<Step<'_>> {
             passed(process::run(&mut rustdoc, COMPILE))
         }),
         step(BUILD, move || {
-            passed(process::run(
-                repository.cargo().args(["build", "--release"]),
-                COMPILE,
-            ))
+            passed(process::run(repository.cargo().args(RELEASE), COMPILE))
         }),
         quick("unit", move || {
             let arguments: &[&str] = if tools::has(repository, "cargo-nextest") {
@@ -204,17 +212,7 @@ fn suites(repository: &Repository) -> Vec<Step<'_>> {
 fn rounds(repository: &Repository, long: bool) -> Vec<Step<'_>> {
     let limit = if long { ALL_ROUNDS } else { ROUNDS };
     let crash = move |kind: &str, rounds: &str| {
-        let mut testkit = repository.cargo();
-        testkit.args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "testkit",
-            "--bin",
-            "crash-rounds",
-            "--",
-        ]);
+        let mut testkit = repository.command(repository.target.join("release/crash-rounds"));
         testkit.args([kind, "--rounds", rounds, "--seed", &seed()]);
         passed(process::run(hand_over(repository, &mut testkit), limit))
     };
