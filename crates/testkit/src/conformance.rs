@@ -7,7 +7,7 @@
 //!
 //! The cases are those of the `execution-apis` repository; the rules of comparing are those of its
 //! runner, which the folder's README states. They run in alphabetical order, each once. A case that
-//! cannot pass stands in [`exclusions`] with its reason; it is run all the same, and a case that is
+//! cannot pass stands in `exclusions` with its reason; it is run all the same, and a case that is
 //! excluded and passes is a failure, so that the table stays true.
 
 use std::fmt;
