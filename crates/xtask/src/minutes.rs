@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) outcome: String,
 }
 
-/// Keeps `rows` for the next call of [`print`].
+/// Keeps `rows` for the next call of [`print()`].
 ///
 /// # Errors
 ///

@@ -15,7 +15,8 @@ fn transaction(sender: u8, nonce: u64, fee: u128, mark: u64) -> Arc<Transaction>
         gas_limit: 21_000,
         max_fee_per_gas: fee,
         max_priority_fee_per_gas: fee,
-        to: TxKind::Call(Address::ZERO),
+        // The signature is no one's: this alone tells two senders' transactions apart.
+        to: TxKind::Call(Address::repeat_byte(sender)),
         value: U256::from(mark),
         ..TxEip1559::default()
     };
