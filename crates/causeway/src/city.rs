@@ -214,7 +214,7 @@ fn genesis(key: &NodeKey, chain_id: ChainId, block_interval_ms: u64, now_ms: u64
     }
 }
 
-/// A Unix socket's path has at most 107 bytes; in a deeper folder there is none, and that is said.
+/// A Unix socket's path has at most 107 bytes: a city does not start in a deeper folder, and the error says so.
 fn listen_admin(host: &Host) -> anyhow::Result<AdminSocket> {
     let context = AdminContext {
         chain: host.chain().clone(),
@@ -222,8 +222,12 @@ fn listen_admin(host: &Host) -> anyhow::Result<AdminSocket> {
         version: crate::VERSION.to_owned(),
     };
     let path: &Path = &host.path().join("admin.sock");
-    AdminSocket::listen(path, context)
-        .with_context(|| format!("cannot make the operator's socket {}", path.display()))
+    AdminSocket::listen(path, context).with_context(|| {
+        format!(
+            "cannot make the operator's socket {} (its path may have at most 107 bytes)",
+            path.display()
+        )
+    })
 }
 
 #[cfg(test)]

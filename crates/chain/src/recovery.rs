@@ -23,6 +23,8 @@ const MAX_TRANSACTIONS: usize = 2 * crate::pool::MAX_TOTAL;
 #[derive(Debug)]
 pub struct Recovery {
     engine: Engine,
+    /// The latest block in the rows.
+    tip: u64,
     /// Bodies above the tip by hash; few: those of the height after it.
     bodies: HashMap<B256, Entry>,
     records: Vec<consensus::Record>,
@@ -93,8 +95,10 @@ impl Recovery {
             genesis.write(&profile, &state, &*tables)?;
         }
         let engine = Engine::new(profile, config, tables, state, genesis.validators.clone())?;
+        let tip = engine.reader().moment()?.head().header.number;
         Ok(Self {
             engine,
+            tip,
             bodies: HashMap::new(),
             records: Vec::new(),
             transactions: std::collections::VecDeque::new(),
@@ -108,7 +112,7 @@ impl Recovery {
     ///
     /// [`RecoveryError`].
     pub fn feed(&mut self, entry: Entry) -> Result<(), RecoveryError> {
-        let tip = self.tip()?;
+        let tip = self.tip;
         match entry {
             Entry::Genesis(_) => {}
             Entry::Body { ref block, .. } => {
@@ -164,10 +168,6 @@ impl Recovery {
         Ok((self.engine, effects))
     }
 
-    fn tip(&self) -> Result<u64, RecoveryError> {
-        Ok(self.engine.reader().moment()?.head().header.number)
-    }
-
     fn decided(&mut self, tip: u64, certificate: &Certificate) -> Result<(), RecoveryError> {
         let number = certificate.height;
         if number <= tip {
@@ -185,6 +185,7 @@ impl Recovery {
             .execute_again(body)?
             .ok_or(RecoveryError::NoBody { number })?;
         self.engine.restore(candidate, certificate)?;
+        self.tip = number;
         self.bodies.clear();
         self.records.clear();
         self.replayed += 1;

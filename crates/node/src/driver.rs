@@ -24,9 +24,6 @@ use crate::trim::Trim;
 /// Submissions that one job takes from the mailbox.
 const SUBMISSIONS_PER_JOB: usize = 256;
 
-/// Blocks in a row that one job makes before the mailbox is looked at again.
-const BLOCKS_PER_JOB: usize = 1;
-
 /// Why a chain stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stopped {
@@ -125,7 +122,7 @@ async fn serve(
 ) -> Result<(), Stopped> {
     chain = job(chain, move |chain| {
         chain.perform(first)?;
-        chain.make_blocks()
+        chain.make_block()
     })
     .await?;
     let mut submissions = Vec::new();
@@ -142,12 +139,12 @@ async fn serve(
                 let batch = std::mem::take(&mut submissions);
                 chain = job(chain, move |chain| {
                     chain.admit(batch)?;
-                    chain.make_blocks()
+                    chain.make_block()
                 })
                 .await?;
             }
             () = sleep_until(due) => {
-                chain = job(chain, Chain::make_blocks).await?;
+                chain = job(chain, Chain::make_block).await?;
             }
             () = sleep_until(timer) => {
                 chain = job(chain, Chain::fire_timers).await?;
@@ -235,17 +232,15 @@ impl Chain {
         Some(Instant::now() + Duration::from_millis(wait_ms))
     }
 
-    fn make_blocks(&mut self) -> Result<(), Stopped> {
-        for _ in 0..BLOCKS_PER_JOB {
-            let started = Instant::now();
-            let effects = self.engine.wake(self.outside.clock.now_ms())?;
-            if effects.is_empty() {
-                break;
-            }
-            self.outside.metrics.built(started.elapsed());
-            self.perform(effects)?;
+    /// Makes the next block, if one is due; then the mailbox is looked at again.
+    fn make_block(&mut self) -> Result<(), Stopped> {
+        let started = Instant::now();
+        let effects = self.engine.wake(self.outside.clock.now_ms())?;
+        if effects.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.outside.metrics.built(started.elapsed());
+        self.perform(effects)
     }
 
     fn fire_timers(&mut self) -> Result<(), Stopped> {
