@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {Certificate, Certificates, Ledger, Validator} from "./Certificates.sol";
+import {Certificates, Ledger, Validator} from "./Certificates.sol";
 
 /// @title Certificate verifier
 /// @notice The library `Certificates` as a contract without state, to be called by anyone on any EVM chain.
@@ -15,18 +15,7 @@ contract CertificateVerifier {
         Validator[] calldata set,
         bytes calldata certificate
     ) external pure returns (uint64 height, bytes32 blockHash) {
-        Certificate memory decoded = Certificates.decode(certificate);
-        Certificates.verify(ledger, set, decoded);
-        return (decoded.height, decoded.blockHash);
-    }
-
-    /// @notice Checks a certificate given as a struct.
-    function verifyDecoded(
-        Ledger calldata ledger,
-        Validator[] calldata set,
-        Certificate calldata certificate
-    ) external pure {
-        Certificates.verify(ledger, set, certificate);
+        return Certificates.verify(ledger, set, certificate);
     }
 
     /// @notice Checks a certificate and that `header` (RLP) is the block it certifies.
@@ -37,9 +26,8 @@ contract CertificateVerifier {
         bytes calldata certificate,
         bytes calldata header
     ) external pure returns (bytes32 requests) {
-        Certificate memory decoded = Certificates.decode(certificate);
-        Certificates.verify(ledger, set, decoded);
-        return Certificates.verifyHeader(header, decoded);
+        (uint64 height, bytes32 blockHash) = Certificates.verify(ledger, set, certificate);
+        return Certificates.verifyHeader(header, height, blockHash);
     }
 
     /// @notice The digest that validators sign to precommit a block.

@@ -19,22 +19,6 @@ struct Validator {
     uint64 power;
 }
 
-/// @notice One precommit of a certificate.
-struct Precommit {
-    address signer;
-    /// r ‖ s ‖ v: 65 bytes, s in the lower half, v 27 or 28.
-    bytes signature;
-}
-
-/// @notice Precommits by more than 2/3 of a set's power for one block.
-struct Certificate {
-    uint64 height;
-    uint32 round;
-    bytes32 blockHash;
-    /// By signer, strictly ascending.
-    Precommit[] precommits;
-}
-
 /// @title Certificates of Causeway chains, and what their headers commit to
 /// @notice What a light client on any EVM needs: who finalised a block, and which set and rules the block
 /// names for the next height.
@@ -42,7 +26,8 @@ struct Certificate {
 /// A client that holds the set of height h follows the chain so: `verify` the certificate of block h under
 /// that set, `verifyHeader` the header of h, and take the next set only if `requestsHash` over its `setHash`
 /// is the header's. Nothing else has to be trusted.
-/// @dev Functions revert with the first thing that is wrong and return nothing when all is right.
+/// @dev Functions revert with the first thing that is wrong. Set and certificate are read where they lie in
+/// calldata, in one walk: most of what is left to pay is `ecrecover` and calldata.
 library Certificates {
     using Rlp for bytes;
 
@@ -55,6 +40,8 @@ library Certificates {
 
     /// @dev Version of the certificate's encoding.
     uint256 private constant FORMAT = 1;
+    /// @dev RLP of [address, signature] has but one shape: f8 58 | 94 address | b8 41 r s v.
+    uint256 private constant PRECOMMIT_LENGTH = 90;
     /// @dev No vote of a later round exists.
     uint32 private constant MAX_ROUND = 1 << 20;
     uint64 private constant MAX_POWER = 64;
@@ -81,67 +68,38 @@ library Certificates {
     /// @notice Checks a certificate under the set of its height.
     /// @param ledger the ledger that the certificate has to be of
     /// @param set the validators of the certificate's height
-    /// @param certificate what to check
+    /// @param certificate RLP of [1, height, round, block hash, [[address, signature], …]], signers ascending;
+    /// a signature is r ‖ s ‖ v: 65 bytes, s in the lower half, v 27 or 28
+    /// @return height the certified height
+    /// @return blockHash the certified block
     function verify(
-        Ledger memory ledger,
-        Validator[] memory set,
-        Certificate memory certificate
-    ) internal pure {
-        if (certificate.height == 0 || certificate.blockHash == 0 || certificate.round > MAX_ROUND) {
-            revert NotCertifiable();
-        }
-        uint256 total = totalPower(set);
-        bytes32 digest = commitDigest(ledger, certificate.height, certificate.round, certificate.blockHash);
-
-        // Both lists ascend: one walk over them finds every signer.
-        uint256 signed = 0;
-        uint256 place = 0;
-        address previous = address(0);
-        for (uint256 i = 0; i < certificate.precommits.length; ++i) {
-            Precommit memory precommit = certificate.precommits[i];
-            address signer = precommit.signer;
-            if (signer <= previous) revert NotAscending(i);
-            while (place < set.length && set[place].account < signer) ++place;
-            if (place == set.length || set[place].account != signer) revert NotAValidator(signer);
-            if (_recover(digest, precommit.signature) != signer) revert BadSignature(signer);
-            signed += set[place].power;
-            previous = signer;
-        }
+        Ledger calldata ledger,
+        Validator[] calldata set,
+        bytes calldata certificate
+    ) internal pure returns (uint64 height, bytes32 blockHash) {
+        uint32 round;
+        bytes calldata precommits;
+        (height, round, blockHash, precommits) = _decode(certificate);
+        if (height == 0 || blockHash == 0 || round > MAX_ROUND) revert NotCertifiable();
+        bytes32 digest = commitDigest(ledger, height, round, blockHash);
+        (uint256 signed, uint256 total) = _count(set, digest, precommits);
         if (3 * signed <= 2 * total) revert NoQuorum(signed, total);
     }
 
-    /// @notice Reads a certificate: RLP of [1, height, round, block hash, [[address, signature], …]].
-    function decode(bytes calldata encoded) internal pure returns (Certificate memory certificate) {
-        (bytes calldata fields, bytes calldata rest) = encoded.list();
-        if (rest.length != 0) revert UnknownEncoding();
-
-        uint256 value;
-        (value, fields) = fields.number(type(uint64).max);
-        if (value != FORMAT) revert UnknownEncoding();
-        (value, fields) = fields.number(type(uint64).max);
-        certificate.height = uint64(value);
-        (value, fields) = fields.number(type(uint32).max);
-        certificate.round = uint32(value);
-        (certificate.blockHash, fields) = fields.word();
-        bytes calldata precommits;
-        (precommits, fields) = fields.list();
-        if (fields.length != 0) revert UnknownEncoding();
-        certificate.precommits = _decodePrecommits(precommits);
-    }
-
-    /// @notice Checks that `header` (RLP) is the block that `certificate` is for.
+    /// @notice Checks that `header` (RLP) is the block that `verify` found certified.
     /// @return requests the header's `requestsHash`, to compare with `requestsHash()`
     function verifyHeader(
         bytes calldata header,
-        Certificate memory certificate
+        uint64 height,
+        bytes32 blockHash
     ) internal pure returns (bytes32 requests) {
-        if (keccak256(header) != certificate.blockHash) revert WrongHeader();
+        if (keccak256(header) != blockHash) revert WrongHeader();
         (bytes calldata fields, ) = header.list();
         // Eight fields lie before `number`, eleven between it and `requestsHash`, which is the last one.
         for (uint256 i = 0; i < 8; ++i) fields = fields.skip();
-        uint256 height;
-        (height, fields) = fields.number(type(uint64).max);
-        if (height != certificate.height) revert WrongHeader();
+        uint256 number;
+        (number, fields) = fields.number(type(uint64).max);
+        if (number != height) revert WrongHeader();
         for (uint256 i = 0; i < 11; ++i) fields = fields.skip();
         (requests, fields) = fields.word();
         if (fields.length != 0) revert WrongHeader();
@@ -149,7 +107,7 @@ library Certificates {
 
     /// @notice The EIP-712 digest that a validator signs to precommit a block.
     function commitDigest(
-        Ledger memory ledger,
+        Ledger calldata ledger,
         uint64 height,
         uint32 round,
         bytes32 blockHash
@@ -160,14 +118,32 @@ library Certificates {
     }
 
     /// @notice keccak256(RLP [[address, power], …]): how headers and the hub name a set.
-    function setHash(Validator[] memory set) internal pure returns (bytes32) {
-        totalPower(set);
-        bytes memory members;
-        for (uint256 i = 0; i < set.length; ++i) {
-            // RLP of [address, power] has but one shape, as a power takes one byte.
-            members = abi.encodePacked(members, hex"d694", set[i].account, uint8(set[i].power));
+    function setHash(Validator[] calldata set) internal pure returns (bytes32) {
+        // RLP of [address, power] has but one shape, as a power takes one byte: d6 94 | address | power.
+        uint256 length = set.length * 23;
+        bytes memory tag = _listTag(length);
+        // The last member is written as a whole word, 9 bytes more than it has.
+        bytes memory encoded = new bytes(tag.length + length + 9);
+        uint256 end;
+        assembly ("memory-safe") {
+            end := add(encoded, 32)
+            mstore(end, mload(add(tag, 32)))
+            end := add(end, mload(tag))
         }
-        return keccak256(abi.encodePacked(_listTag(members.length), members));
+        address previous = address(0);
+        for (uint256 i = 0; i < set.length; ++i) {
+            uint256 power;
+            (previous, power) = _validator(set, i, previous);
+            assembly ("memory-safe") {
+                mstore(end, or(shl(240, 0xd694), or(shl(80, previous), shl(72, power))))
+                end := add(end, 23)
+            }
+        }
+        bytes32 hash;
+        assembly ("memory-safe") {
+            hash := keccak256(add(encoded, 32), add(mload(tag), length))
+        }
+        return hash;
     }
 
     /// @notice The `requestsHash` of a header (EIP-7685 with this project's two requests).
@@ -186,42 +162,95 @@ library Certificates {
         return sha256(abi.encodePacked(outbox, next));
     }
 
-    /// @notice The power of a well-formed set.
-    function totalPower(Validator[] memory set) internal pure returns (uint256 total) {
-        address previous = address(0);
+    function _decode(
+        bytes calldata encoded
+    ) private pure returns (uint64 height, uint32 round, bytes32 blockHash, bytes calldata precommits) {
+        (bytes calldata fields, bytes calldata rest) = encoded.list();
+        if (rest.length != 0) revert UnknownEncoding();
+
+        uint256 value;
+        (value, fields) = fields.number(type(uint64).max);
+        if (value != FORMAT) revert UnknownEncoding();
+        (value, fields) = fields.number(type(uint64).max);
+        height = uint64(value);
+        (value, fields) = fields.number(type(uint32).max);
+        round = uint32(value);
+        (blockHash, fields) = fields.word();
+        (precommits, fields) = fields.list();
+        if (fields.length != 0 || precommits.length % PRECOMMIT_LENGTH != 0) revert UnknownEncoding();
+    }
+
+    /// @dev The power that signed `digest`, and that of the whole set. Both lists ascend: one walk over the set
+    /// meets every signer.
+    function _count(
+        Validator[] calldata set,
+        bytes32 digest,
+        bytes calldata precommits
+    ) private pure returns (uint256 signed, uint256 total) {
+        uint256 counted = 0;
+        address signer = precommits.length == 0 ? address(0) : _signer(precommits, 0);
+        address account = address(0);
         for (uint256 i = 0; i < set.length; ++i) {
-            if (set[i].account <= previous) revert NotAscending(i);
-            if (set[i].power == 0 || set[i].power > MAX_POWER) revert PowerOutOfRange(i);
-            total += set[i].power;
-            previous = set[i].account;
+            uint256 power;
+            (account, power) = _validator(set, i, account);
+            total += power;
+            // No account is zero, which stands for no signer.
+            if (account != signer) continue;
+            if (_recover(digest, precommits, counted) != signer) revert BadSignature(signer);
+            signed += power;
+            counted += PRECOMMIT_LENGTH;
+            signer = counted == precommits.length ? address(0) : _signer(precommits, counted);
         }
+        if (counted == precommits.length) return (signed, total);
+        // The walk did not meet this signer: it stands behind one that should follow it, or is not in the set.
+        address before = counted == 0 ? address(0) : _signer(precommits, counted - PRECOMMIT_LENGTH);
+        if (signer <= before) revert NotAscending(counted / PRECOMMIT_LENGTH);
+        revert NotAValidator(signer);
     }
 
-    function _decodePrecommits(bytes calldata items) private pure returns (Precommit[] memory precommits) {
-        uint256 count = 0;
-        for (bytes calldata rest = items; rest.length != 0; rest = rest.skip()) ++count;
-        precommits = new Precommit[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            bytes calldata fields;
-            (fields, items) = items.list();
-            (precommits[i].signer, fields) = fields.account();
-            bytes calldata signature;
-            (signature, fields) = fields.string_();
-            if (fields.length != 0) revert UnknownEncoding();
-            precommits[i].signature = signature;
+    /// @dev A validator of a well-formed set, given the account of the one before it.
+    function _validator(
+        Validator[] calldata set,
+        uint256 index,
+        address previous
+    ) private pure returns (address account, uint256 power) {
+        uint256 word;
+        assembly ("memory-safe") {
+            // Two words each, inside calldata: the length was checked when the array was taken in.
+            let validator := add(set.offset, mul(index, 64))
+            word := calldataload(validator)
+            power := calldataload(add(validator, 32))
         }
+        account = address(uint160(word));
+        if (word > type(uint160).max || account <= previous) revert NotAscending(index);
+        if (power == 0 || power > MAX_POWER) revert PowerOutOfRange(index);
     }
 
-    /// @dev The signer, or zero for anything but the one allowed form. Zero is no validator: sets ascend from
-    /// above it.
-    function _recover(bytes32 digest, bytes memory signature) private pure returns (address) {
-        if (signature.length != 65) return address(0);
+    /// @dev The signer of the precommit at byte `start`, after a look at its shape.
+    function _signer(bytes calldata precommits, uint256 start) private pure returns (address) {
+        uint256 head;
+        assembly ("memory-safe") {
+            head := calldataload(add(precommits.offset, start))
+        }
+        if (head >> 232 != 0xf85894 || uint16(head >> 56) != 0xb841) revert UnknownEncoding();
+        return address(uint160(head >> 72));
+    }
+
+    /// @dev Who made the signature of the precommit at byte `start`, or zero unless it is in the one allowed form.
+    /// Zero is no validator: sets ascend from above it.
+    function _recover(
+        bytes32 digest,
+        bytes calldata precommits,
+        uint256 start
+    ) private pure returns (address) {
         bytes32 r;
         bytes32 s;
-        uint8 v = uint8(signature[64]);
+        uint8 v;
         assembly ("memory-safe") {
-            r := mload(add(signature, 32))
-            s := mload(add(signature, 64))
+            let signature := add(precommits.offset, add(start, 25))
+            r := calldataload(signature)
+            s := calldataload(add(signature, 32))
+            v := byte(0, calldataload(add(signature, 64)))
         }
         if (uint256(s) > HALF_ORDER || (v != 27 && v != 28)) return address(0);
         return ecrecover(digest, v, r, s);

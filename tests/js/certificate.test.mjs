@@ -123,8 +123,8 @@ test("what is not a certificate is refused by both, each for its reason", async 
     ["another block", { ...good, blockHash: id("other") }, "BadSignature"],
     ["high s", withFirst(highS), "BadSignature"],
     ["v of 0 or 1", withFirst(concat([bytes.slice(0, 64), toBeHex(bytes[64] - 27, 1)])), "BadSignature"],
-    ["64 bytes", withFirst(hexlify(bytes.slice(0, 64))), "BadSignature"],
-    ["no signature", withFirst("0x"), "BadSignature"],
+    ["64 bytes", withFirst(hexlify(bytes.slice(0, 64))), "UnknownEncoding"],
+    ["no signature", withFirst("0x"), "UnknownEncoding"],
     ["zeros", withFirst(toBeHex(27, 65)), "BadSignature"],
     [
       "the nil block",
