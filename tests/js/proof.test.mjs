@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { MerklePatriciaTrie, createMPTFromProof, verifyMerkleProof } from "@ethereumjs/mpt";
+import { MerklePatriciaTrie, createMPTFromProof } from "@ethereumjs/mpt";
 import { hexToBytes } from "@ethereumjs/util";
 import {
   AbiCoder,
@@ -12,7 +12,6 @@ import {
   Wallet,
   Transaction,
   concat,
-  decodeRlp,
   encodeRlp,
   hexlify,
   keccak256,
@@ -22,8 +21,7 @@ import {
 } from "ethers";
 import * as verifier from "./certificate.mjs";
 import { artifact, OURS, startChain } from "./harness.mjs";
-
-const EMPTY_TRIE = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421";
+import { checkStateProof, EMPTY_TRIE, proven } from "./state-proof.mjs";
 
 let chain;
 let owner;
@@ -48,15 +46,6 @@ async function deploy(name, ...args) {
   return new Contract(await contract.getAddress(), abi, owner);
 }
 
-/** What a proof shows to lie under `key`, as RLP, or null for nothing; an invalid proof is thrown. */
-async function proven(root, key, proof) {
-  // Of an empty trie there is nothing to show but, as some nodes do, its root: RLP of nothing.
-  if (root === EMPTY_TRIE && proof.every((node) => keccak256(node) === EMPTY_TRIE)) return null;
-  const options = { root: hexToBytes(root), useKeyHashing: true };
-  const value = await verifyMerkleProof(hexToBytes(key), proof.map(hexToBytes), options);
-  return value && decodeRlp(value);
-}
-
 /** Slot of `balanceOf[account]`, which is the third variable in storage. */
 const balanceSlot = (account) =>
   keccak256(AbiCoder.defaultAbiCoder().encode(["address", "uint256"], [account, 2]));
@@ -65,21 +54,7 @@ const balanceSlot = (account) =>
 async function verified(address, slots, tag) {
   const { stateRoot } = await chain.call("eth_getBlockByNumber", tag, false);
   const answer = await chain.call("eth_getProof", address, slots, tag);
-  const account = await proven(stateRoot, address, answer.accountProof);
-  if (account === null) {
-    assert.deepEqual([answer.nonce, answer.balance, answer.storageHash], ["0x0", "0x0", EMPTY_TRIE]);
-  } else {
-    const [nonce, balance, storageHash, codeHash] = account;
-    const number = (bytes) => (bytes === "0x" ? 0n : toBigInt(bytes));
-    assert.deepEqual([number(nonce), number(balance)], [toBigInt(answer.nonce), toBigInt(answer.balance)]);
-    assert.deepEqual([storageHash, codeHash], [answer.storageHash, answer.codeHash]);
-  }
-  assert.equal(answer.storageProof.length, slots.length);
-  for (const [index, { key, value, proof }] of answer.storageProof.entries()) {
-    assert.equal(toBigInt(key), toBigInt(slots[index]));
-    const shown = await proven(answer.storageHash, toBeHex(toBigInt(key), 32), proof);
-    assert.equal(shown === null ? 0n : toBigInt(shown), toBigInt(value));
-  }
+  await checkStateProof(stateRoot, address, slots, answer);
   return answer;
 }
 

@@ -1,12 +1,11 @@
 // JSON-RPC as clients rely on it below their libraries: batches, filters, subscriptions, tags, pool, fees, headers.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { request } from "node:http";
 import { after, before, test } from "node:test";
 import { Interface, Wallet, id, keccak256, toBeHex, toBigInt, toQuantity, zeroPadValue } from "ethers";
-import { WebSocket } from "ws";
 import { artifact, METAMASK_FEE, OURS, post, startChain, until } from "./harness.mjs";
+import { Socket } from "./socket.mjs";
 
 const TRANSFER = id("Transfer(address,address,uint256)");
 const token = new Interface(artifact("Token").abi);
@@ -411,42 +410,3 @@ test("a form of another site cannot send a request", OURS, async () => {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_chainId", params: [] });
   assert.equal((await post(chain.rpc, body, { "content-type": "text/plain" })).status, 415);
 });
-
-/** JSON-RPC over one WebSocket. */
-class Socket {
-  static async open(url) {
-    const socket = new WebSocket(url);
-    await once(socket, "open");
-    return new Socket(socket);
-  }
-
-  constructor(socket) {
-    this.socket = socket;
-    this.waiting = new Map();
-    this.heard = new Map();
-    this.sent = 0;
-    socket.on("message", (data) => this.take(JSON.parse(data)));
-  }
-
-  take({ id: number, result, error, params }) {
-    if (params) this.events(params.subscription).push(params.result);
-    else if (error) this.waiting.get(number).reject(Object.assign(new Error(error.message), error));
-    else this.waiting.get(number).resolve(result);
-  }
-
-  call(method, ...params) {
-    const number = ++this.sent;
-    this.socket.send(JSON.stringify({ jsonrpc: "2.0", id: number, method, params }));
-    return new Promise((resolve, reject) => this.waiting.set(number, { resolve, reject }));
-  }
-
-  /** What a subscription has told so far. */
-  events(subscription) {
-    if (!this.heard.has(subscription)) this.heard.set(subscription, []);
-    return this.heard.get(subscription);
-  }
-
-  close() {
-    this.socket.close();
-  }
-}
