@@ -1,9 +1,11 @@
 // JSON-RPC as clients rely on it below their libraries: batches, filters, subscriptions, tags, pool, fees, headers.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { request } from "node:http";
 import { after, before, test } from "node:test";
 import { Interface, Wallet, id, keccak256, toBeHex, toBigInt, toQuantity, zeroPadValue } from "ethers";
+import { WebSocket } from "ws";
 import { artifact, METAMASK_FEE, OURS, post, startChain, until } from "./harness.mjs";
 import { Socket } from "./socket.mjs";
 
