@@ -107,11 +107,14 @@ export class Chain {
     this.chainId = chain_id;
     this.accounts = accounts;
     this.process = process;
+    /** How long one request may take, in milliseconds. */
+    this.patience = 60_000;
   }
 
   /** The whole answer to one request. */
   async ask(method, params = []) {
-    const { body } = await post(this.rpc, JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }));
+    const request = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+    const { body } = await post(this.rpc, request, {}, this.patience);
     return body;
   }
 
@@ -158,12 +161,14 @@ export class Chain {
   }
 }
 
-/** Sends one HTTP request: `{status, headers, body}`, the body parsed where it is JSON. */
-export async function post(url, body, headers = {}) {
+/** Sends one HTTP request, which may take `ms` milliseconds: `{status, headers, body}`, the body parsed where it is
+ * JSON. */
+export async function post(url, body, headers = {}, ms = 60_000) {
   const response = await fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
     body,
+    signal: AbortSignal.timeout(ms),
   });
   const text = await response.text();
   let parsed = text;
