@@ -31,6 +31,8 @@ pub fn admit(
     now_ms: u64,
 ) -> Admitted {
     let mut admitted = Admitted::default();
+    // Before the moment: a block that is decided meanwhile is either seen by the moment, or forgets what enters here.
+    let mut pool = pool.write();
     let moment = match reader.moment() {
         Ok(moment) => moment,
         Err(_unreadable) => {
@@ -44,7 +46,6 @@ pub fn admit(
     let rules = &reader.profile().rules;
     let env = moment.pending_env(now_ms);
     let mut senders = Senders::new(&moment);
-    let mut pool = pool.write();
     for transaction in transactions {
         let transaction = Arc::new(transaction);
         let verdict = validate_form(rules, &transaction, env.gas_limit)

@@ -2,28 +2,45 @@
 //!
 //! ```text
 //!  admit ──▶ pool ──wake──▶ height ──GetValue──▶ build ──Propose──▶ … ──Decide──▶ Commit ──committed──▶ next or parked
+//!                             ▲                                          ▲
+//!  another city's message ────┘ (voting)     blocks with certificates ───┘ (following)
 //! ```
 //!
 //! A parked chain has no height: no instance, no timer. The driver performs effects strictly in order; after a failure
 //! it performs none, drops the engine, and starts the chain again from its log.
+//!
+//! * `voting`: a height that is being agreed on.
+//! * `blocks`: the blocks that are proposed in it.
+//! * `following`: what other cities decided already.
 
-use std::collections::HashMap;
+mod blocks;
+mod following;
+mod voting;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use alloy_consensus::{ReceiptEnvelope, Transaction as _};
+use alloy_consensus::Transaction as _;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256};
-use consensus::{Instance, Order, Timeout, Timeouts};
+use alloy_primitives::{Address, B256, Bytes};
+use consensus::{Ahead, Audience, Order, Timeouts};
 use execution::Transaction;
 use parking_lot::RwLock;
 use state::State;
 use store::tables::{Batch, Tables};
-use types::{BlockRequests, Domain, NodeKey, ValidatorSet};
+use types::{BlockRequests, Certificate, Domain, NodeKey, ValidatorSet};
 
+use self::following::{Following, Silence};
+use self::voting::Height;
 use crate::admission::{Admitted, admit};
-use crate::candidate::{self, Built, Candidate, MAX_LOOKED_AT};
+use crate::candidate::{self, Candidate};
+use crate::effects::{Call, Commit, Decided, Effect, EngineError, Notice, Timer};
 use crate::import::{self, ImportError};
-use crate::{Block, BuildError, Entry, Moment, Pool, Profile, ReadError, Reader, entry};
+use crate::peer::{Certified, Outline, PeerMessage};
+use crate::reader::Head;
+use crate::rows::Keys;
+use crate::waking::{Cause, Outcome, Waking};
+use crate::{Block, Entry, Pool, Profile, ReadError, Reader, entry};
 
 /// Who this city is on the chain.
 #[derive(Clone, Debug)]
@@ -32,99 +49,6 @@ pub struct Config {
     pub key: Arc<NodeKey>,
     /// How long consensus waits.
     pub timeouts: Timeouts,
-}
-
-/// What the driver must do, in this order, and nothing after the first that fails.
-#[derive(Debug)]
-pub enum Effect {
-    /// Append this payload to the log.
-    Append(Vec<u8>),
-    /// Make all that was appended durable.
-    Sync,
-    /// Write the rows of a decided block, then give it back by [`Engine::committed`].
-    Commit(Box<Commit>),
-    /// Send to the chain's validators.
-    Publish(consensus::Message),
-    /// Send the body of this block again.
-    Restream {
-        /// The block.
-        block_hash: B256,
-    },
-    /// Run a timer, in place of the earlier one of its kind.
-    Schedule(Timeout),
-    /// Stop all timers.
-    CancelTimeouts,
-    /// Proofs that validators signed twice: kept and served.
-    Evidence(Vec<consensus::Equivocation>),
-    /// A line for the operator.
-    Notice(Notice),
-}
-
-/// What an operator should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The clock is behind the latest block.
-    ClockBehind {
-        /// By how many milliseconds.
-        by_ms: u64,
-    },
-}
-
-/// Rows of a decided block, and the block.
-#[derive(Debug)]
-pub struct Commit {
-    /// What to write, at once.
-    pub batch: Batch,
-    /// What was decided.
-    pub decided: Decided,
-}
-
-/// A decided block.
-#[derive(Debug)]
-pub struct Decided {
-    /// The block.
-    pub block: Arc<Block>,
-    /// Its receipts.
-    pub receipts: Arc<Vec<ReceiptEnvelope>>,
-    prepared: state::Prepared,
-}
-
-/// Why a chain stops until it is started again from its log.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The consensus core failed.
-    #[error("consensus failed")]
-    Consensus(#[from] consensus::Error),
-    /// Proposers cannot be told.
-    #[error("the proposers of the next height are not known")]
-    Proposers(#[from] consensus::MissingHeader),
-    /// No block could be built.
-    #[error("no block could be built")]
-    Build(#[from] BuildError),
-    /// A block from the log does not execute as it did.
-    #[error("a block of the log could not be executed again")]
-    Import(#[from] ImportError),
-    /// The chain could not be read.
-    #[error("the chain could not be read")]
-    Read(#[from] ReadError),
-    /// A block was decided that this city does not have.
-    #[error("block {hash} was decided and is not here")]
-    UnknownDecision {
-        /// The block.
-        hash: B256,
-    },
-    /// The chain is not one of ours.
-    #[error("a chain without a record cannot be continued here")]
-    Foreign,
-}
-
-/// A height that was started and is not finished.
-#[derive(Debug)]
-struct Height {
-    instance: Instance,
-    /// Executed blocks of this height by hash: those that may be decided.
-    candidates: HashMap<B256, Candidate>,
-    parent: Moment,
 }
 
 /// The engine of one chain of ours.
@@ -140,9 +64,20 @@ pub struct Engine {
     set: Arc<ValidatorSet>,
     order: Order,
     requests: BlockRequests,
-    /// Unix milliseconds of the latest block.
-    tip_ms: u64,
+    /// The latest block.
+    head: Head,
+    /// Its certificate; `None` at genesis.
+    certificate: Option<Certificate>,
     height: Option<Height>,
+    /// Messages of heights that have not begun.
+    ahead: Ahead,
+    /// One outline of each validator that no proposal names yet.
+    early: HashMap<Address, Outline>,
+    waking: Waking,
+    following: Following,
+    silence: Option<Silence>,
+    /// What is still to be written when this city stops for good.
+    last_words: Vec<Effect>,
 }
 
 impl Engine {
@@ -165,15 +100,20 @@ impl Engine {
             Arc::clone(&state),
         );
         let moment = reader.moment()?;
-        let number = moment.head().header.number;
-        let damaged = ReadError::Damaged {
-            what: "requests",
-            number,
-        };
+        let head = moment.head().clone();
+        let number = head.header.number;
+        let damaged = |what| ReadError::Damaged { what, number };
         let seal = moment.seal(number)?.unwrap_or_default();
-        let requests = BlockRequests::from_requests(&seal.requests).ok_or(damaged)?;
+        let requests =
+            BlockRequests::from_requests(&seal.requests).ok_or_else(|| damaged("requests"))?;
+        let certificate = match seal.certificate.is_empty() {
+            true => None,
+            false => {
+                let read = Certificate::decode(&seal.certificate);
+                Some(read.map_err(|_malformed| damaged("certificate"))?)
+            }
+        };
         let order = Order::new(&set);
-        let tip_ms = types::header::time_ms(&moment.head().header).unwrap_or_default();
         Ok(Self {
             profile,
             domain,
@@ -185,8 +125,15 @@ impl Engine {
             set: Arc::new(set),
             order,
             requests,
-            tip_ms,
+            head,
+            certificate,
             height: None,
+            ahead: Ahead::default(),
+            early: HashMap::new(),
+            waking: Waking::default(),
+            following: Following::default(),
+            silence: None,
+            last_words: Vec::new(),
         })
     }
 
@@ -196,10 +143,16 @@ impl Engine {
         &self.reader
     }
 
-    /// The pool; written by this engine alone.
+    /// The pool; written by this engine and by [`admit`].
     #[must_use]
     pub const fn pool(&self) -> &Arc<RwLock<Pool>> {
         &self.pool
+    }
+
+    /// The validators of the next height.
+    #[must_use]
+    pub const fn validators(&self) -> &Arc<ValidatorSet> {
+        &self.set
     }
 
     /// Whether no height is being agreed on.
@@ -208,15 +161,25 @@ impl Engine {
         self.height.is_none()
     }
 
-    /// The log payloads that must be kept for the pool, when older ones are released.
+    /// The latest block that another city says it has, when that is above this city's own.
     #[must_use]
-    pub fn pool_entries(&self) -> Vec<Vec<u8>> {
+    pub fn behind(&self) -> Option<u64> {
+        self.following.highest(self.head.header.number)
+    }
+
+    /// The log payloads that must be kept when older ones are released: the pool, and a silence that is not over.
+    #[must_use]
+    pub fn live_entries(&self) -> Vec<Vec<u8>> {
         let mut pooled: Vec<_> = self.pool.read().content();
         pooled.sort_by_key(|(_, _, pooled)| pooled.arrival);
-        pooled
+        let transactions = pooled
             .iter()
-            .map(|(_, _, pooled)| entry::transaction_entry(&pooled.transaction.encoded_2718()))
-            .collect()
+            .map(|(_, _, pooled)| entry::transaction_entry(&pooled.transaction.encoded_2718()));
+        let silence = self
+            .silence
+            .iter()
+            .map(|silence| entry::silence_entry(silence.until));
+        silence.chain(transactions).collect()
     }
 
     /// Judges transactions at `now_ms` and takes the good ones into the pool.
@@ -228,9 +191,10 @@ impl Engine {
     /// past of the latest block plus the record's minimum interval.
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
-        if self.height.is_some() || !self.pool.read().has_executable() {
+        if self.height.is_some() || self.following.is_busy() {
             return None;
         }
+        self.cause_in_pool()?;
         let interval = self
             .profile
             .record()
@@ -238,7 +202,7 @@ impl Engine {
         Some(if interval == 0 {
             0
         } else {
-            self.tip_ms.saturating_add(interval)
+            self.tip_ms().saturating_add(interval)
         })
     }
 
@@ -251,7 +215,12 @@ impl Engine {
         if self.due_ms().is_none_or(|due| now_ms < due) {
             return Ok(Vec::new());
         }
-        self.start(&[], HashMap::new(), now_ms)
+        let Some(transaction) = self.cause_in_pool() else {
+            return Ok(Vec::new());
+        };
+        let mut call = Call::at(now_ms);
+        self.start(Cause::Transaction(transaction), &mut call)?;
+        Ok(call.out)
     }
 
     /// A timer is over.
@@ -259,23 +228,131 @@ impl Engine {
     /// # Errors
     ///
     /// [`EngineError`]: drop the engine.
-    pub fn timeout(&mut self, timeout: Timeout, now_ms: u64) -> Result<Vec<Effect>, EngineError> {
-        let mut out = Vec::new();
-        if let Some(height) = &mut self.height {
-            let effects = height.instance.step(consensus::Input::Timeout(timeout))?;
-            self.absorb(effects, &mut out, now_ms)?;
+    pub fn timer(&mut self, timer: Timer, now_ms: u64) -> Result<Vec<Effect>, EngineError> {
+        let mut call = Call::at(now_ms);
+        match timer {
+            Timer::Consensus(timeout) => {
+                self.step(consensus::Input::Timeout(timeout), &mut call)?;
+                self.settle(&mut call)?;
+            }
+            Timer::Ask => self.ask_again(&mut call),
+            Timer::Clock => self.propose_if_wanted(&mut call)?,
+            Timer::Signer(signer) => self.start_ahead(Some(signer), &mut call)?,
+            Timer::Transaction(hash) => self.waking.waited(&hash),
         }
-        Ok(out)
+        Ok(call.out)
+    }
+
+    /// There is a connection to another city, perhaps anew: what was sent before may be lost. Also to be called when a
+    /// queue to it dropped a message of this chain.
+    #[must_use]
+    pub fn connected(&mut self, peer: Address) -> Vec<Effect> {
+        let mut call = Call::at(0);
+        if self.set.get(peer).is_some() {
+            call.send(peer, self.tip());
+            if self.silence.is_some() {
+                call.send(peer, PeerMessage::GetCertificate);
+            }
+            if let Some(transactions) = self.some_transactions() {
+                call.send(peer, transactions);
+            }
+        }
+        call.out
+    }
+
+    /// Takes a message of another city. Whatever it says, the engine stays whole.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]: drop the engine. Never the message's fault, but for [`EngineError::KeyElsewhere`]; then the effects
+    /// of [`Engine::last_words`] are still to be performed.
+    pub fn receive(
+        &mut self,
+        from: Address,
+        message: PeerMessage,
+        now_ms: u64,
+    ) -> Result<Vec<Effect>, EngineError> {
+        let mut call = Call::at(now_ms);
+        // Neither a city outside the set nor this city's own key has anything to say here.
+        if from == self.config.key.address() || self.set.get(from).is_none() {
+            call.refuse(from, "stranger");
+            return Ok(call.out);
+        }
+        match message {
+            PeerMessage::Consensus(message) => self.hear(from, message, &mut call)?,
+            PeerMessage::Outline(outline) => self.take_outline(from, *outline, &mut call)?,
+            PeerMessage::GetOutline { block_hash } => {
+                self.send_outline(from, block_hash, &mut call);
+            }
+            PeerMessage::GetBodies {
+                block_hash,
+                indexes,
+            } => self.send_bodies(from, block_hash, &indexes, &mut call),
+            PeerMessage::Bodies { block_hash, bodies } => {
+                self.take_bodies(from, block_hash, bodies, &mut call)?;
+            }
+            PeerMessage::Tip { number, hash } => self.take_tip(from, number, hash, &mut call),
+            PeerMessage::Certificate(certificate) => {
+                self.take_certificate(from, certificate, &mut call)?;
+            }
+            PeerMessage::GetCertificate => {
+                let answer = self
+                    .certificate
+                    .clone()
+                    .map_or_else(|| self.tip(), PeerMessage::Certificate);
+                call.send(from, answer);
+            }
+            PeerMessage::GetBlocks { from: first } => self.send_blocks(from, first, &mut call)?,
+            PeerMessage::Blocks(blocks) => self.take_blocks(from, blocks, &mut call)?,
+            PeerMessage::Transactions(raw) => self.take_transactions(&raw, &mut call),
+        }
+        Ok(call.out)
+    }
+
+    /// After [`EngineError::KeyElsewhere`]: the evidence, to be written before the chain stops.
+    #[must_use]
+    pub fn last_words(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.last_words)
     }
 
     /// The rows of a decided block are written: the chain's head is that block.
-    pub fn committed(&mut self, decided: Decided) {
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]: drop the engine.
+    pub fn committed(&mut self, decided: Decided, now_ms: u64) -> Result<Vec<Effect>, EngineError> {
         let Decided {
-            block, prepared, ..
+            block,
+            prepared,
+            certificate,
+            ..
         } = decided;
         self.state.adopt(prepared);
-        self.height = None;
-        self.tip_ms = types::header::time_ms(&block.header).unwrap_or_default();
+        let cause = self
+            .height
+            .take()
+            .map_or(Cause::Other, |height| height.cause);
+        let mut call = Call::at(now_ms);
+        self.advance_pool(&block, cause, &mut call);
+        self.head = Head {
+            hash: block.hash,
+            header: block.header.clone(),
+        };
+        self.certificate = Some(certificate);
+        let number = self.head.header.number;
+        self.early
+            .retain(|_, outline| outline.header.number > number);
+        self.following.reached(number);
+        self.end_silence();
+        self.follow_on(&mut call)?;
+        if self.height.is_none() && !self.following.is_busy() {
+            self.start_ahead(None, &mut call)?;
+        }
+        Ok(call.out)
+    }
+
+    /// Forgets what the block holds, and charges for it.
+    fn advance_pool(&mut self, block: &Block, cause: Cause, call: &mut Call) {
         let mut next: HashMap<Address, u64> = HashMap::new();
         for (transaction, sender) in block.body.transactions.iter().zip(&block.senders) {
             next.insert(*sender, transaction.nonce() + 1);
@@ -284,133 +361,86 @@ impl Engine {
         for (sender, nonce) in next {
             pool.advance(sender, nonce);
         }
-    }
-
-    /// Starts the next height; `replay` and `candidates` are what the log remembers of it.
-    pub(crate) fn start(
-        &mut self,
-        replay: &[consensus::Record],
-        candidates: HashMap<B256, Candidate>,
-        now_ms: u64,
-    ) -> Result<Vec<Effect>, EngineError> {
-        let parent = self.reader.moment()?;
-        let number = parent.head().header.number + 1;
-        let beneficiary = |height| {
-            let head = parent.header(height).ok().flatten()?;
-            Some(head.header.beneficiary)
+        let outcome = Outcome {
+            is_empty: block.body.transactions.is_empty(),
+            is_left_out: matches!(cause, Cause::Transaction(hash) if pool.get(&hash).is_some()),
         };
-        let turn = self
-            .order
-            .turn(number, self.requests.from_height, beneficiary)?;
-        let config = consensus::Config {
-            domain: self.domain,
-            key: Arc::clone(&self.config.key),
-            timeouts: self.config.timeouts,
-        };
-        let (instance, effects) =
-            Instance::start(config, number, Arc::clone(&self.set), turn, replay)?;
-        self.height = Some(Height {
-            instance,
-            candidates,
-            parent,
-        });
-        let mut out = Vec::new();
-        self.absorb(effects, &mut out, now_ms)?;
-        Ok(out)
-    }
-
-    /// Turns the effects of consensus into those of the chain; answers a wish for a value after all that came with it.
-    fn absorb(
-        &mut self,
-        effects: Vec<consensus::Effect>,
-        out: &mut Vec<Effect>,
-        now_ms: u64,
-    ) -> Result<(), EngineError> {
-        let mut wanted = None;
-        for effect in effects {
-            match effect {
-                consensus::Effect::Append(record) => {
-                    out.push(Effect::Append(entry::consensus_entry(&record)));
-                }
-                consensus::Effect::Sync => out.push(Effect::Sync),
-                consensus::Effect::GetValue { round } => wanted = Some(round),
-                consensus::Effect::Publish(message) => out.push(Effect::Publish(message)),
-                consensus::Effect::Restream { block_hash } => {
-                    out.push(Effect::Restream { block_hash });
-                }
-                consensus::Effect::Schedule(timeout) => out.push(Effect::Schedule(timeout)),
-                consensus::Effect::CancelTimeouts => out.push(Effect::CancelTimeouts),
-                consensus::Effect::Evidence(found) => out.push(Effect::Evidence(found)),
-                consensus::Effect::Decide { certificate } => self.decide(&certificate, out)?,
-            }
+        if let Some((hash, after)) = self.waking.finished(cause, outcome) {
+            let timer = Timer::Transaction(hash);
+            call.push(Effect::Schedule { timer, after });
         }
-        let Some(round) = wanted else { return Ok(()) };
-        let block_hash = self.build(out, now_ms)?;
-        let Some(height) = &mut self.height else {
-            return Ok(());
-        };
-        let effects = height
-            .instance
-            .step(consensus::Input::Propose { round, block_hash })?;
-        // Only a new round wishes for a value again, and that takes a time-out: this does not nest.
-        self.absorb(effects, out, now_ms)
+        self.waking.keep(|hash| pool.get(hash).is_some());
     }
 
-    /// Builds a block on the height's parent and appends its body.
-    fn build(&mut self, out: &mut Vec<Effect>, now_ms: u64) -> Result<B256, EngineError> {
-        let Some(height) = &mut self.height else {
-            return Err(EngineError::Foreign);
-        };
-        let head = &height.parent.head().header;
-        let parent_ms = types::header::time_ms(head).unwrap_or_default();
-        if parent_ms + 1 > now_ms + MAX_AHEAD_MS {
-            out.push(Effect::Notice(Notice::ClockBehind {
-                by_ms: parent_ms + 1 - now_ms,
-            }));
+    /// The transaction for which a height may be started.
+    fn cause_in_pool(&self) -> Option<B256> {
+        let pool = self.pool.read();
+        if !self.waking.has_waiting() {
+            return pool.first_executable();
         }
-        let transactions = self.pool.read().executable(MAX_LOOKED_AT);
-        let Built { candidate, refused } = candidate::build(
-            &self.profile,
-            &self.state,
-            &height.parent,
-            self.config.key.address(),
-            now_ms,
-            &self.requests,
-            transactions,
-        )?;
-        if !refused.is_empty() {
-            let mut pool = self.pool.write();
-            for (transaction, _reason) in refused {
-                pool.remove(transaction.signer(), transaction.nonce());
-            }
-        }
-        out.push(Effect::Append(entry::body_entry(
-            &candidate.block,
-            &candidate.requests,
-        )));
-        let hash = candidate.block.hash;
-        height.candidates.insert(hash, candidate);
-        Ok(hash)
+        let looked_at = pool.executable(MAX_CAUSES);
+        let mut hashes = looked_at.iter().map(|transaction| *transaction.hash());
+        hashes.find(|hash| self.waking.may_start(hash))
     }
 
-    fn decide(
-        &mut self,
-        certificate: &types::Certificate,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), EngineError> {
-        let hash = certificate.block_hash;
-        let unknown = EngineError::UnknownDecision { hash };
-        let candidate = self
-            .height
-            .as_mut()
-            .and_then(|height| height.candidates.remove(&hash))
-            .ok_or(unknown)?;
+    fn take_transactions(&mut self, raw: &[Bytes], call: &mut Call) {
+        let recovered = execution::recover_all(raw);
+        let transactions = recovered.into_iter().filter_map(Result::ok).collect();
+        let admitted = self.admit(transactions, call.now_ms);
+        call.out
+            .extend(admitted.entries.into_iter().map(Effect::Append));
+    }
+
+    /// Executable transactions of the pool, as many as one message holds; `None` when there is none.
+    fn some_transactions(&self) -> Option<PeerMessage> {
+        let mut left = crate::peer::MAX_TRANSACTIONS_BYTES - 1_024;
+        let mut raw = Vec::new();
+        for transaction in self
+            .pool
+            .read()
+            .executable(crate::peer::MAX_TRANSACTIONS / 4)
+        {
+            let bytes = Bytes::from(transaction.encoded_2718());
+            // The list's own head takes at most four bytes a transaction.
+            let Some(rest) = left.checked_sub(bytes.len() + 4) else {
+                break;
+            };
+            left = rest;
+            raw.push(bytes);
+        }
+        (!raw.is_empty()).then_some(PeerMessage::Transactions(raw))
+    }
+
+    /// Whom this city listens to at the next height.
+    fn audience(&self) -> Audience<'_> {
+        Audience {
+            domain: &self.domain,
+            set: &self.set,
+            height: self.head.header.number + 1,
+            own: self.config.key.address(),
+        }
+    }
+
+    const fn tip(&self) -> PeerMessage {
+        PeerMessage::Tip {
+            number: self.head.header.number,
+            hash: self.head.hash,
+        }
+    }
+
+    /// Unix milliseconds of the latest block.
+    fn tip_ms(&self) -> u64 {
+        types::header::time_ms(&self.head.header).unwrap_or_default()
+    }
+
+    /// Appends the decision and gives out the rows.
+    fn decide(&mut self, candidate: Candidate, certificate: Certificate, call: &mut Call) {
         // One sync for the last vote and the decision: the log keeps a prefix, so the decision never survives alone.
-        if matches!(out.last(), Some(Effect::Sync)) {
-            out.pop();
+        if matches!(call.out.last(), Some(Effect::Sync)) {
+            call.out.pop();
         }
-        out.push(Effect::Append(entry::decided_entry(certificate)));
-        out.push(Effect::Sync);
+        call.push(Effect::Append(entry::decided_entry(&certificate)));
+        call.push(Effect::Sync);
         let mut batch = Batch::default();
         let encoded = certificate.encode().into();
         candidate::write_rows(&self.profile, &self.state, &candidate, encoded, &mut batch);
@@ -424,9 +454,10 @@ impl Engine {
             block,
             receipts,
             prepared,
+            round: certificate.round,
+            certificate,
         };
-        out.push(Effect::Commit(Box::new(Commit { batch, decided })));
-        Ok(())
+        call.push(Effect::Commit(Box::new(Commit { batch, decided })));
     }
 
     /// Executes a block of the log again: a candidate of the height that is not decided yet.
@@ -451,7 +482,7 @@ impl Engine {
     pub(crate) fn restore(
         &mut self,
         candidate: Candidate,
-        certificate: &types::Certificate,
+        certificate: &Certificate,
     ) -> Result<(), EngineError> {
         let mut batch = Batch::default();
         candidate::write_rows(
@@ -463,10 +494,47 @@ impl Engine {
         );
         self.tables.commit(batch).map_err(ImportError::from)?;
         self.state.adopt(candidate.prepared);
-        self.tip_ms = types::header::time_ms(&candidate.block.header).unwrap_or_default();
+        self.head = Head {
+            hash: candidate.block.hash,
+            header: candidate.block.header.clone(),
+        };
+        self.certificate = Some(certificate.clone());
         Ok(())
+    }
+
+    /// The log says that this city lost an earlier log.
+    pub(crate) fn keep_silent(&mut self, until: u64) {
+        self.silence = Some(Silence::new(until));
+        self.end_silence();
+    }
+
+    /// A silence ends when this city holds the block up to which it lasts.
+    pub(crate) fn end_silence(&mut self) {
+        let number = self.head.header.number;
+        self.silence = self
+            .silence
+            .take()
+            .filter(|silence| !silence.is_over(number));
+    }
+
+    /// Rows of evidence that the log holds.
+    pub(crate) fn restore_evidence(
+        &self,
+        evidence: &consensus::Equivocation,
+    ) -> Result<(), EngineError> {
+        let batch = self.evidence_rows(std::slice::from_ref(evidence));
+        Ok(self.tables.commit(batch).map_err(ImportError::from)?)
+    }
+
+    fn evidence_rows(&self, found: &[consensus::Equivocation]) -> Batch {
+        let keys = Keys(self.profile.chain_id);
+        let mut batch = Batch::default();
+        for evidence in found {
+            batch.put(keys.evidence(evidence), entry::evidence_row(evidence));
+        }
+        batch
     }
 }
 
-/// A proposer does not run further ahead of its clock than this.
-const MAX_AHEAD_MS: u64 = 250;
+/// How many transactions are looked at for one that may start a height while others wait.
+const MAX_CAUSES: usize = 1_024;

@@ -7,6 +7,9 @@
 //!  kind 3  consensus    a record of `consensus`
 //!  kind 4  decided      a certificate: the block is final once this is durable
 //!  kind 5  transaction  as signed: it waits in the pool
+//!  kind 6  silence      RLP [height]: this city lost its log and signs nothing up to there; 0 while it does not know
+//!  kind 7  elsewhere    a message with this city's signature that it did not make: it signs nothing more
+//!  kind 8  evidence     RLP [message, message]: one validator's, contradicting each other
 //! ```
 
 use alloy_consensus::{Block as AlloyBlock, TxEnvelope};
@@ -37,6 +40,15 @@ pub enum Entry {
     Decided(Certificate),
     /// A transaction in the pool, as signed.
     Transaction(Bytes),
+    /// This city lost its log.
+    Silence {
+        /// Up to which height it signs nothing; 0 while it does not know yet.
+        until: u64,
+    },
+    /// Somebody else signs with this city's key.
+    Elsewhere(consensus::Message),
+    /// A validator signed two different messages for one step.
+    Evidence(consensus::Equivocation),
 }
 
 /// What a chain's genesis follows from.
@@ -55,6 +67,17 @@ struct GenesisBody {
     record: Bytes,
     validators: ValidatorSet,
     network_id: B256,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct SilenceBody {
+    until: u64,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct EvidenceBody {
+    first: Bytes,
+    second: Bytes,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -147,7 +170,57 @@ pub(crate) fn transaction_entry(raw: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The entry of a silence.
+#[must_use]
+pub(crate) fn silence_entry(until: u64) -> Vec<u8> {
+    let mut out = vec![VERSION, 6];
+    SilenceBody { until }.encode(&mut out);
+    out
+}
+
+/// The entry of a message that somebody else made with this city's key.
+#[must_use]
+pub(crate) fn elsewhere_entry(message: &consensus::Message) -> Vec<u8> {
+    [&[VERSION, 7], message.encode().as_slice()].concat()
+}
+
+/// The entry of two messages that contradict each other.
+#[must_use]
+pub(crate) fn evidence_entry(evidence: &consensus::Equivocation) -> Vec<u8> {
+    let mut out = vec![VERSION, 8];
+    evidence_body(evidence).encode(&mut out);
+    out
+}
+
+/// The row of two messages that contradict each other.
+#[must_use]
+pub(crate) fn evidence_row(evidence: &consensus::Equivocation) -> Vec<u8> {
+    alloy_rlp::encode(evidence_body(evidence))
+}
+
+/// Reads [`evidence_row`].
+pub(crate) fn evidence_from_row(row: &[u8]) -> Result<consensus::Equivocation, EntryError> {
+    let EvidenceBody { first, second } = alloy_rlp::decode_exact(row)?;
+    Ok(consensus::Equivocation {
+        first: consensus::Message::decode(&first)?,
+        second: consensus::Message::decode(&second)?,
+    })
+}
+
+fn evidence_body(evidence: &consensus::Equivocation) -> EvidenceBody {
+    EvidenceBody {
+        first: evidence.first.encode().into(),
+        second: evidence.second.encode().into(),
+    }
+}
+
 impl Entry {
+    /// What a city writes first that has its key and nothing else: it may have signed before, and lost what.
+    #[must_use]
+    pub fn lost_log() -> Vec<u8> {
+        silence_entry(0)
+    }
+
     /// Reads one payload of the log.
     ///
     /// # Errors
@@ -176,6 +249,12 @@ impl Entry {
             (VERSION, 3) => Ok(Self::Consensus(consensus::Record::decode(body)?)),
             (VERSION, 4) => Ok(Self::Decided(Certificate::decode(body)?)),
             (VERSION, 5) => Ok(Self::Transaction(Bytes::copy_from_slice(body))),
+            (VERSION, 6) => {
+                let SilenceBody { until } = alloy_rlp::decode_exact(body)?;
+                Ok(Self::Silence { until })
+            }
+            (VERSION, 7) => Ok(Self::Elsewhere(consensus::Message::decode(body)?)),
+            (VERSION, 8) => Ok(Self::Evidence(evidence_from_row(body)?)),
             (version, kind) => Err(EntryError::Unknown { version, kind }),
         }
     }

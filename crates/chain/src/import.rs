@@ -63,6 +63,14 @@ pub enum ImportError {
         /// The block.
         number: u64,
     },
+    /// Its transactions have more bytes than a block's may.
+    #[error("the transactions of block {number} have {bytes} bytes, more than a block's may")]
+    TooLarge {
+        /// The block.
+        number: u64,
+        /// As signed.
+        bytes: usize,
+    },
     /// The parent's state is not there.
     #[error("the parent's state could not be read")]
     View(#[from] ViewError),
@@ -97,17 +105,29 @@ pub(crate) fn execute(
     block: AlloyBlock<TxEnvelope>,
     requests: Option<Vec<Bytes>>,
 ) -> Result<Candidate, ImportError> {
+    let transactions = recovered(block.header.number, &block.body.transactions)?;
+    execute_recovered(profile, state, parent, block, &transactions, requests)
+}
+
+/// [`execute`] for a block whose senders are known already: `transactions` are those of its body.
+pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
+    profile: &Profile,
+    state: &State,
+    parent: &Moment,
+    block: AlloyBlock<TxEnvelope>,
+    transactions: &[T],
+    requests: Option<Vec<Bytes>>,
+) -> Result<Candidate, ImportError> {
     let AlloyBlock { header, body } = block;
     let number = header.number;
     check_parent(profile, parent, &header)?;
-    let transactions = recovered(number, &body.transactions)?;
     let view = parent.view(parent.head().header.number)?;
     let executed = run(
         profile,
         env_of_block(&header, &body),
         parent,
         &view,
-        &transactions,
+        transactions,
     )?;
 
     let same =
@@ -152,7 +172,10 @@ pub(crate) fn execute(
     let prepared = state.prepare(&view, number, &executed.changes)?;
     let (found, computed) = (&header.state_root, &prepared.root());
     same(found == computed, "stateRoot", found, computed)?;
-    let senders = transactions.iter().map(Transaction::signer).collect();
+    let senders = transactions
+        .iter()
+        .map(|transaction| transaction.as_ref().signer())
+        .collect();
     let block = Arc::new(Block {
         hash: header.hash_slow(),
         header,
@@ -215,17 +238,17 @@ fn recovered(number: u64, transactions: &[TxEnvelope]) -> Result<Vec<Transaction
     transactions.iter().enumerate().map(recover).collect()
 }
 
-fn run(
+fn run<T: AsRef<Transaction>>(
     profile: &Profile,
     env: BlockEnv,
     parent: &Moment,
     view: &state::View,
-    transactions: &[Transaction],
+    transactions: &[T],
 ) -> Result<execution::Executed, ImportError> {
     let number = env.number;
     let block_gas = env.gas_limit;
     let mut executor = Executor::new(&profile.rules, env, view, parent)?;
-    for (index, transaction) in transactions.iter().enumerate() {
+    for (index, transaction) in transactions.iter().map(AsRef::as_ref).enumerate() {
         let refused = |source| ImportError::Transaction {
             number,
             index,

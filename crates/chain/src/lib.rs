@@ -13,21 +13,26 @@
 
 mod admission;
 mod candidate;
+mod effects;
 mod engine;
 mod entry;
 pub mod genesis;
 pub mod import;
+pub mod peer;
 pub mod pool;
 mod profile;
 mod reader;
 mod recovery;
 mod rows;
+mod waking;
 
 pub use admission::{Admitted, admit};
 pub use candidate::{BuildError, MAX_BLOCK_BYTES};
-pub use engine::{Commit, Config, Decided, Effect, Engine, EngineError, Notice};
+pub use effects::{Commit, Decided, Effect, EngineError, Notice, Recipients, Timer, TimerKey};
+pub use engine::{Config, Engine};
 pub use entry::{Entry, EntryError, Genesis};
 pub use genesis::GenesisError;
+pub use peer::{PeerClass, PeerError, PeerMessage};
 pub use pool::{Pool, PoolError, PoolStatus, Pooled, SenderState};
 pub use profile::{Lineage, Profile};
 pub use reader::{Head, Moment, ReadError, Reader};

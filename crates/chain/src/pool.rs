@@ -212,6 +212,15 @@ impl Pool {
         !self.ready.is_empty()
     }
 
+    /// The transaction that would be the first of a block.
+    #[must_use]
+    pub fn first_executable(&self) -> Option<B256> {
+        let (_, address) = self.ready.first()?;
+        let sender = self.senders.get(address)?;
+        let first = sender.transactions.get(&sender.next)?;
+        Some(*first.transaction.hash())
+    }
+
     /// A waiting transaction.
     #[must_use]
     pub fn get(&self, hash: &B256) -> Option<&Pooled> {

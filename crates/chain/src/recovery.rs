@@ -12,7 +12,8 @@ use state::{History, State};
 use store::tables::{Tables, TablesError};
 use types::{Certificate, Domain};
 
-use crate::engine::{Config, Effect, Engine, EngineError};
+use crate::effects::{Effect, EngineError};
+use crate::engine::{Config, Engine};
 use crate::entry::{Entry, Genesis};
 use crate::{GenesisError, Profile, ReadError, Reader};
 
@@ -132,6 +133,12 @@ impl Recovery {
                 }
                 self.transactions.push_back(raw);
             }
+            Entry::Silence { until } => self.engine.keep_silent(until),
+            Entry::Elsewhere(message) => {
+                let height = message.height();
+                return Err(EngineError::KeyElsewhere { height }.into());
+            }
+            Entry::Evidence(evidence) => self.engine.restore_evidence(&evidence)?,
         }
         Ok(())
     }
@@ -163,7 +170,7 @@ impl Recovery {
                     candidates.insert(hash, candidate);
                 }
             }
-            effects = self.engine.start(&self.records, candidates, now_ms)?;
+            effects = self.engine.resume(&self.records, candidates, now_ms)?;
         }
         Ok((self.engine, effects))
     }
@@ -185,6 +192,7 @@ impl Recovery {
             .execute_again(body)?
             .ok_or(RecoveryError::NoBody { number })?;
         self.engine.restore(candidate, certificate)?;
+        self.engine.end_silence();
         self.tip = number;
         self.bodies.clear();
         self.records.clear();

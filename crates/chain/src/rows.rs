@@ -33,6 +33,8 @@ pub(crate) enum Table {
     Seal = 0x46,
     /// hash → preimage of a set or a record.
     Preimage = 0x47,
+    /// height ‖ round ‖ step ‖ validator → RLP `[message, message]` that contradict each other.
+    Evidence = 0x48,
 }
 
 /// Key of a hosted chain among the city's own rows: chain id 0 is no chain's.
@@ -66,6 +68,19 @@ impl Keys {
 
     pub(crate) fn at(self, table: Table, number: u64) -> Vec<u8> {
         self.key(table, &number.to_be_bytes())
+    }
+
+    pub(crate) fn evidence(self, evidence: &consensus::Equivocation) -> Vec<u8> {
+        let (step, validator) = match &evidence.first {
+            consensus::Message::Proposal(proposal) => (0, proposal.proposer),
+            consensus::Message::Vote(vote) => (vote.kind as u8, vote.validator),
+            consensus::Message::Polka(_) | consensus::Message::Round(_) => (u8::MAX, Address::ZERO),
+        };
+        let mut rest = evidence.first.height().to_be_bytes().to_vec();
+        rest.extend_from_slice(&evidence.first.round().to_be_bytes());
+        rest.push(step);
+        rest.extend_from_slice(validator.as_slice());
+        self.key(Table::Evidence, &rest)
     }
 
     pub(crate) fn of(self, table: Table, hash: &B256) -> Vec<u8> {

@@ -63,6 +63,12 @@ impl Ahead {
             .collect()
     }
 
+    /// Whose messages of `height` are held, ascending.
+    pub fn signers(&self, height: u64) -> impl Iterator<Item = Address> {
+        let of_height = (height, Address::ZERO)..=(height, Address::repeat_byte(0xff));
+        self.0.range(of_height).map(|((_, signer), _)| *signer)
+    }
+
     /// Whether nothing is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -113,6 +113,22 @@ pub fn authenticate(message: &Message, audience: &Audience<'_>) -> Result<Authen
 }
 
 impl Audience<'_> {
+    /// Whether a vote or a proposal in this city's name really has its signature: then this city made it, or somebody
+    /// else has its key.
+    #[must_use]
+    pub fn is_own(&self, message: &Message) -> bool {
+        let (signer, digest, signature) = match message {
+            Message::Vote(vote) => (vote.validator, vote.digest(self.domain), &vote.signature),
+            Message::Proposal(proposal) => (
+                proposal.proposer,
+                proposal.digest(self.domain),
+                &proposal.signature,
+            ),
+            Message::Polka(_) | Message::Round(_) => return false,
+        };
+        signer == self.own && recover(digest, signature) == Ok(self.own)
+    }
+
     /// Form, membership, signatures and power, whatever the height.
     pub(crate) fn check(&self, message: &Message) -> Result<(), Refused> {
         message.check_form()?;

@@ -68,7 +68,7 @@ impl Host {
         });
         Self {
             height,
-            alone: set.validators().len() == 1 && set.get(own).is_some(),
+            alone: set.validators().len() == 1 && set.get(own).is_some() && !config.silent,
             effects: Vec::new(),
             decided: false,
             fault: None,

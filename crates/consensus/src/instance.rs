@@ -57,7 +57,7 @@ impl Instance {
             threshold_params: ThresholdParams::default(),
             // The other mode takes every proposed value for valid.
             value_payload: ValuePayload::ProposalAndParts,
-            enabled: true,
+            enabled: !config.silent,
         };
         let members = Set::from(set.as_ref());
         // Its own queue of early inputs is not used: only inputs of this height get in.
@@ -229,7 +229,9 @@ impl Instance {
         Ok(())
     }
 
-    fn knows(&self, message: &Message) -> bool {
+    /// Whether a message tells nothing new: its vote is counted, its polka known, its round passed. A proposal always may.
+    #[must_use]
+    pub fn knows(&self, message: &Message) -> bool {
         let driver = &self.core.driver;
         let round = Round::new(message.round());
         match message {

@@ -44,6 +44,7 @@ pub(crate) fn config(key: &Arc<NodeKey>) -> Config {
     Config {
         domain: domain(),
         key: Arc::clone(key),
+        silent: false,
         timeouts,
     }
 }

@@ -17,6 +17,8 @@ pub struct Config {
     pub domain: Domain,
     /// This city's key. A city that is not in the set follows without voting.
     pub key: Arc<NodeKey>,
+    /// Whether it follows without voting though it is in the set: it does not know what it signed.
+    pub silent: bool,
     /// How long it waits.
     pub timeouts: Timeouts,
 }

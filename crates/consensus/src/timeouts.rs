@@ -12,7 +12,7 @@ const MIN: Duration = Duration::from_millis(50);
 const MAX: Duration = Duration::from_secs(60);
 
 /// What a timer waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimeoutKind {
     /// A proposal.
     Propose = 1,

@@ -120,7 +120,8 @@ impl City {
                         block.hash,
                         commit.decided.receipts.len(),
                     ));
-                    self.engine.committed(commit.decided);
+                    let next = self.engine.committed(commit.decided, 0).unwrap();
+                    assert!(next.is_empty(), "nothing waits: {next:?}");
                 }
                 _ => {}
             }

@@ -1,0 +1,353 @@
+//! Blocks of a height that is being agreed on: built here, or gathered by their outlines from other cities and executed.
+//!
+//! An outline names transactions by hash; most are in the pool. What is missing is asked for where the outline came from,
+//! and again until it is here.
+
+use std::time::Duration;
+
+use super::{
+    Address, Arc, B256, Bytes, Call, Candidate, Effect, Engine, EngineError, Notice, Outline,
+    PeerMessage, Timer, Transaction,
+};
+use alloy_consensus::{Block as AlloyBlock, BlockBody, Transaction as _};
+use alloy_eips::eip2718::Encodable2718 as _;
+
+use crate::candidate::{self, Built, MAX_BLOCK_BYTES, MAX_LOOKED_AT};
+use crate::import::{self, ImportError};
+use crate::peer::Body;
+use crate::{Moment, entry};
+
+/// How long a proposed block is waited for before it is asked for.
+pub(super) const ASK_AFTER: Duration = Duration::from_millis(100);
+
+/// How long a wish is waited for before it is repeated, elsewhere where that is possible.
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A block with gaps.
+#[derive(Debug)]
+pub(super) struct Partial {
+    outline: Outline,
+    transactions: Vec<Option<Arc<Transaction>>>,
+    /// Who sent the outline: it has the rest.
+    from: Address,
+}
+
+impl Partial {
+    fn missing(&self) -> Vec<u32> {
+        let places = (0_u32..).zip(&self.transactions);
+        places
+            .filter(|(_, transaction)| transaction.is_none())
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+impl Engine {
+    /// A proposal names a block that is not here: perhaps its outline came first.
+    pub(super) fn want_block(&mut self, hash: B256, call: &mut Call) -> Result<(), EngineError> {
+        let Some(height) = &self.height else {
+            return Ok(());
+        };
+        if height.knows(hash) || height.partial.contains_key(&hash) {
+            return Ok(());
+        }
+        let early = self
+            .early
+            .iter()
+            .find(|(_, outline)| outline.header.hash_slow() == hash);
+        if let Some(from) = early.map(|(from, _)| *from)
+            && let Some(outline) = self.early.remove(&from)
+        {
+            return self.gather(from, hash, outline, call);
+        }
+        call.push(Effect::Schedule {
+            timer: Timer::Ask,
+            after: ASK_AFTER,
+        });
+        Ok(())
+    }
+
+    /// An outline: of a block that a proposal names, or kept until one does.
+    pub(super) fn take_outline(
+        &mut self,
+        from: Address,
+        outline: Outline,
+        call: &mut Call,
+    ) -> Result<(), EngineError> {
+        let number = self.head.header.number + 1;
+        let hash = outline.header.hash_slow();
+        if let Some(height) = &self.height
+            && outline.header.number == number
+            && height.is_named(hash)
+        {
+            if height.knows(hash) || height.partial.contains_key(&hash) {
+                return Ok(());
+            }
+            self.gather(from, hash, outline, call)?;
+            return self.settle(call);
+        }
+        // The next two heights, as with messages that come early.
+        if (number..=number + 2).contains(&outline.header.number) {
+            self.early.insert(from, outline);
+        }
+        Ok(())
+    }
+
+    /// Looks the transactions of an outline up in the pool, and asks for those that are not there.
+    fn gather(
+        &mut self,
+        from: Address,
+        hash: B256,
+        outline: Outline,
+        call: &mut Call,
+    ) -> Result<(), EngineError> {
+        let Some(height) = &mut self.height else {
+            return Ok(());
+        };
+        let transactions = {
+            let pool = self.pool.read();
+            let look_up = |hash| pool.get(hash).map(|pooled| Arc::clone(&pooled.transaction));
+            outline.transactions.iter().map(look_up).collect()
+        };
+        let partial = Partial {
+            outline,
+            transactions,
+            from,
+        };
+        let indexes = partial.missing();
+        height.partial.insert(hash, partial);
+        if indexes.is_empty() {
+            return self.complete(hash, call);
+        }
+        call.send(
+            from,
+            PeerMessage::GetBodies {
+                block_hash: hash,
+                indexes,
+            },
+        );
+        call.push(Effect::Schedule {
+            timer: Timer::Ask,
+            after: ASK_AGAIN,
+        });
+        Ok(())
+    }
+
+    pub(super) fn take_bodies(
+        &mut self,
+        from: Address,
+        hash: B256,
+        bodies: Vec<Body>,
+        call: &mut Call,
+    ) -> Result<(), EngineError> {
+        let Some(partial) = self
+            .height
+            .as_mut()
+            .and_then(|height| height.partial.get_mut(&hash))
+        else {
+            return Ok(());
+        };
+        let (places, raw): (Vec<u32>, Vec<Bytes>) = bodies
+            .into_iter()
+            .map(|body| (body.index, body.raw))
+            .unzip();
+        for (index, transaction) in places.into_iter().zip(execution::recover_all(&raw)) {
+            let Ok(index) = usize::try_from(index) else {
+                continue;
+            };
+            let wanted = partial.outline.transactions.get(index);
+            match transaction {
+                Ok(transaction) if wanted == Some(transaction.hash()) => {
+                    partial.transactions[index] = Some(Arc::new(transaction));
+                }
+                _ => call.refuse(from, "other transactions than asked for"),
+            }
+        }
+        if partial.missing().is_empty() {
+            self.complete(hash, call)?;
+            return self.settle(call);
+        }
+        Ok(())
+    }
+
+    /// All of a named block is here: executes it, and appends it if it keeps the rules.
+    fn complete(&mut self, hash: B256, call: &mut Call) -> Result<(), EngineError> {
+        let Some(height) = &mut self.height else {
+            return Ok(());
+        };
+        let Some(Partial {
+            outline,
+            transactions,
+            from,
+        }) = height.partial.remove(&hash)
+        else {
+            return Ok(());
+        };
+        let transactions: Vec<_> = transactions.into_iter().flatten().collect();
+        let parent = height.parent.clone();
+        match self.execute(outline, &transactions, &parent) {
+            Ok(candidate) => {
+                call.push(Effect::Append(entry::body_entry(
+                    &candidate.block,
+                    &candidate.requests,
+                )));
+                if let Some(height) = &mut self.height {
+                    height.candidates.insert(hash, candidate);
+                }
+            }
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!(%hash, error = &error as &dyn std::error::Error, "a proposed block breaks a rule");
+                call.push(Effect::Notice(Notice::InvalidBlock {
+                    proposer: from,
+                    hash,
+                }));
+                if let Some(height) = &mut self.height {
+                    height.refused.insert(hash);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes a block that is not ours, and holds it to every rule that does not depend on who proposes it.
+    pub(super) fn execute(
+        &self,
+        outline: Outline,
+        transactions: &[Arc<Transaction>],
+        parent: &Moment,
+    ) -> Result<Candidate, ImportError> {
+        let Outline {
+            header, requests, ..
+        } = outline;
+        let number = header.number;
+        // Without a hub, set and record never change, and no hub block is cited.
+        if requests != self.requests.to_requests().take() {
+            return Err(ImportError::Requests { number });
+        }
+        if header.parent_beacon_block_root != Some(B256::ZERO) {
+            let field = "parentBeaconBlockRoot";
+            return Err(types::header::HeaderError { number, field }.into());
+        }
+        let bytes: usize = transactions
+            .iter()
+            .map(|transaction| transaction.encode_2718_len())
+            .sum();
+        if bytes > MAX_BLOCK_BYTES {
+            return Err(ImportError::TooLarge { number, bytes });
+        }
+        let body = BlockBody {
+            transactions: transactions
+                .iter()
+                .map(|transaction| transaction.inner().clone())
+                .collect(),
+            ommers: Vec::new(),
+            withdrawals: Some(Vec::new().into()),
+        };
+        import::execute_recovered(
+            &self.profile,
+            &self.state,
+            parent,
+            AlloyBlock { header, body },
+            transactions,
+            Some(requests),
+        )
+    }
+
+    /// Builds a block on the height's parent and appends its body.
+    pub(super) fn build(&mut self, call: &mut Call) -> Result<B256, EngineError> {
+        let Some(height) = &mut self.height else {
+            return Err(EngineError::NoHeight);
+        };
+        let transactions = self.pool.read().executable(MAX_LOOKED_AT);
+        let Built { candidate, refused } = candidate::build(
+            &self.profile,
+            &self.state,
+            &height.parent,
+            self.config.key.address(),
+            call.now_ms,
+            &self.requests,
+            transactions,
+        )?;
+        if !refused.is_empty() {
+            let mut pool = self.pool.write();
+            for (transaction, _reason) in refused {
+                pool.remove(transaction.signer(), transaction.inner().nonce());
+            }
+        }
+        call.push(Effect::Append(entry::body_entry(
+            &candidate.block,
+            &candidate.requests,
+        )));
+        let hash = candidate.block.hash;
+        height.candidates.insert(hash, candidate);
+        Ok(hash)
+    }
+
+    /// Blocks that proposals name and that are not whole: they are asked for.
+    pub(super) fn ask_for_blocks(&self, call: &mut Call) -> bool {
+        let Some(height) = &self.height else {
+            return false;
+        };
+        let before = call.out.len();
+        for (hash, partial) in &height.partial {
+            let wish = PeerMessage::GetBodies {
+                block_hash: *hash,
+                indexes: partial.missing(),
+            };
+            call.send(partial.from, wish);
+        }
+        for pending in height.proposals.iter().filter(|pending| !pending.given) {
+            let block_hash = pending.proposal.block_hash;
+            if !height.knows(block_hash) && !height.partial.contains_key(&block_hash) {
+                // Whoever voted for it has it.
+                call.send_all(PeerMessage::GetOutline { block_hash });
+            }
+        }
+        call.out.len() > before
+    }
+
+    pub(super) fn send_outline(&self, to: Address, hash: B256, call: &mut Call) {
+        if let Some(outline) = self.outline_of(hash) {
+            call.send(to, PeerMessage::Outline(Box::new(outline)));
+        } else if hash == self.head.hash {
+            call.send(to, self.tip());
+        }
+    }
+
+    pub(super) fn send_bodies(&self, to: Address, hash: B256, indexes: &[u32], call: &mut Call) {
+        let candidate = self
+            .height
+            .as_ref()
+            .and_then(|height| height.candidates.get(&hash));
+        let Some(candidate) = candidate else {
+            if hash == self.head.hash {
+                call.send(to, self.tip());
+            }
+            return;
+        };
+        let transactions = &candidate.block.body.transactions;
+        let bodies = indexes.iter().filter_map(|&index| {
+            let transaction = transactions.get(usize::try_from(index).ok()?)?;
+            let raw = transaction.encoded_2718().into();
+            Some(Body { index, raw })
+        });
+        // Each place once, however often it was asked for.
+        let bodies = bodies.take(transactions.len()).collect();
+        let block_hash = hash;
+        call.send(to, PeerMessage::Bodies { block_hash, bodies });
+    }
+
+    pub(super) fn outline_of(&self, hash: B256) -> Option<Outline> {
+        let candidate = self.height.as_ref()?.candidates.get(&hash)?;
+        let transactions = &candidate.block.body.transactions;
+        Some(Outline {
+            header: candidate.block.header.clone(),
+            requests: candidate.requests.clone(),
+            transactions: transactions
+                .iter()
+                .map(|transaction| *transaction.hash())
+                .collect(),
+        })
+    }
+}
