@@ -5,7 +5,6 @@
 //! filled is dropped: a generation at a time, so that a hit writes nothing and there is no list to keep.
 
 use std::hash::Hash;
-use std::sync::Arc;
 
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, U256};
@@ -35,7 +34,7 @@ struct Shard {
 /// The entries of one shard. `None` and zero say that there is nothing.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) branches: Generations<(Trie, Path), Option<Arc<Branch>>>,
+    pub(crate) branches: Generations<(Trie, Path), Option<Branch>>,
     pub(crate) accounts: Generations<B256, Option<Account>>,
     pub(crate) slots: Generations<(B256, B256), U256>,
 }
@@ -121,7 +120,7 @@ impl Held {
         self.slots.clear();
     }
 
-    pub(crate) fn put_branch(&mut self, trie: Trie, path: Path, branch: Option<Arc<Branch>>) {
+    pub(crate) fn put_branch(&mut self, trie: Trie, path: Path, branch: Option<Branch>) {
         let bytes = branch.as_ref().map_or(0, |branch| branch.bytes());
         self.branches.put((trie, path), branch, bytes);
     }

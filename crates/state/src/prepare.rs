@@ -170,7 +170,7 @@ fn all_slots(
 
 /// Rows that go with a whole storage trie.
 fn removed(
-    branches: impl IntoIterator<Item = (Path, std::sync::Arc<crate::trie::Branch>)>,
+    branches: impl IntoIterator<Item = (Path, crate::trie::Branch)>,
     hashed: B256,
 ) -> impl Iterator<Item = (Trie, BranchChange)> {
     branches.into_iter().map(move |(path, old)| {

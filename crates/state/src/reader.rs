@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn storage_branches(
         &self,
         account: &B256,
-    ) -> Result<Vec<(Path, Arc<Branch>)>, StateError> {
+    ) -> Result<Vec<(Path, Branch)>, StateError> {
         // No path is longer than 64 nibbles, and none begins with 65.
         let from = [account.as_slice(), &[0]].concat();
         let to = [account.as_slice(), &[65]].concat();
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
                 let path = path.ok_or(StateError::Damaged {
                     what: "a branch's key is not a path",
                 })?;
-                Ok((path, Arc::new(Branch::from_row(&row)?)))
+                Ok((path, Branch::from_row(&row)?))
             })
             .collect()
     }
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Source for Reader<'_> {
-    fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Arc<Branch>>, StateError> {
+    fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Branch>, StateError> {
         let Some(stored) = self.stored else {
             return Ok(None);
         };
@@ -177,9 +177,7 @@ impl Source for Reader<'_> {
         if let Some(branch) = stored.cached(shard, |held| held.branches.get(&key)) {
             return Ok(branch);
         }
-        let branch = self
-            .row(stored, &RowId::branch(trie, path), Branch::from_row)?
-            .map(Arc::new);
+        let branch = self.row(stored, &RowId::branch(trie, path), Branch::from_row)?;
         stored.keep(shard, |held| held.put_branch(*trie, *path, branch.clone()));
         Ok(branch)
     }

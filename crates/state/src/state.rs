@@ -160,7 +160,8 @@ impl State {
             overwrite(RowId::slot(account, slot), row(old), row(new));
         }
         for (trie, BranchChange { path, old, new }) in &prepared.overwrites.branches {
-            let [old, new] = [old, new].map(|branch| branch.as_ref().map(|branch| branch.to_row()));
+            let [old, new] =
+                [old, new].map(|branch| branch.as_ref().map(|branch| branch.row().to_vec()));
             overwrite(RowId::branch(trie, path), old, new);
         }
         if !touched.is_empty() {

@@ -1,7 +1,7 @@
 //! Merkle-Patricia tries over flat rows: yellow paper, appendix D.
 //!
 //! ```text
-//!  rows, cache ──▶ update ──▶ tree of what changed ──▶ seal ──▶ root, changed branches
+//!  rows, cache ──▶ update, seal ──▶ root, changed branches
 //!        └───────▶ proof
 //! ```
 //!
@@ -18,7 +18,6 @@ mod seal;
 mod update;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use alloy_primitives::B256;
 
@@ -42,7 +41,7 @@ pub(crate) enum Trie {
 /// Where a trie's nodes are read from. Each answer is of one block.
 pub(crate) trait Source: Sync {
     /// The branch at `path`, if there is one.
-    fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Arc<Branch>>, StateError>;
+    fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Branch>, StateError>;
 
     /// The first leaf at or below `path`: its key and value.
     fn first_leaf(&self, trie: &Trie, path: &Path) -> Result<Option<(B256, Vec<u8>)>, StateError>;
@@ -63,8 +62,8 @@ pub(crate) struct Change<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct BranchChange {
     pub(crate) path: Path,
-    pub(crate) old: Option<Arc<Branch>>,
-    pub(crate) new: Option<Arc<Branch>>,
+    pub(crate) old: Option<Branch>,
+    pub(crate) new: Option<Branch>,
 }
 
 /// What an update makes of a trie.
@@ -74,32 +73,28 @@ pub(crate) struct Updated {
     pub(crate) branches: Vec<BranchChange>,
 }
 
-/// A leaf of the tree of what changed.
+/// A leaf.
 #[derive(Clone, Debug)]
 struct Leaf<'a> {
     key: B256,
     value: Cow<'a, [u8]>,
 }
 
-/// A node of the tree of what changed; its reference is not known yet.
+/// What is at a place after an update. Where it lies may still change.
 #[derive(Debug)]
 enum Node<'a> {
     Leaf(Leaf<'a>),
-    Branch(Box<Work<'a>>),
+    Branch(Sealed),
 }
 
-/// A branch that may have changed: what it was, and new children over it.
+/// A branch whose children have their references.
 #[derive(Debug)]
-struct Work<'a> {
-    extension: Vec<u8>,
-    mask: u16,
-    leaves: u16,
-    /// The references of the children that are not in `children`.
-    old: Option<Arc<Branch>>,
-    /// Whether `old` lies where this is.
-    home: bool,
-    /// New children, ascending by nibble.
-    children: Vec<(u8, Node<'a>)>,
+struct Sealed {
+    branch: Branch,
+    /// The reference to it without its extension.
+    body: Reference,
+    /// What lay at its place before.
+    old: Option<Branch>,
 }
 
 /// How a parent refers to a child: the hash of its RLP, or the RLP itself when shorter than 32 bytes.

@@ -1,75 +1,135 @@
-//! A branch as it lies in a row and in memory.
+//! A branch as it lies in a row and in memory, and while it changes.
+
+use std::sync::Arc;
 
 use super::Reference;
+use super::encode::encode_branch;
 use crate::StateError;
 use crate::account::byte;
 
-/// A branch with the extension before it, and its children's references.
+/// A branch with the extension before it, and its children's references. It is kept as its row, in one piece of memory:
+/// one length and nibbles of the extension, three masks, references without what is zero after an inline node.
+/// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Branch {
+pub(crate) struct Branch(Arc<[u8]>);
+
+/// A branch with room for all children, so that one is set without moving the others.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
     /// Nibbles of the extension, one a byte; mostly empty.
-    pub(super) extension: Box<[u8]>,
+    pub(super) extension: Vec<u8>,
     /// A bit for each child that is there.
     pub(super) mask: u16,
     /// A bit for each child that is a leaf.
     pub(super) leaves: u16,
     /// A bit for each child whose reference is the child itself.
     pub(super) inline: u16,
-    /// One for each child that is there.
-    pub(super) references: Box<[[u8; 32]]>,
+    /// By nibble; what is not in `mask` says nothing.
+    references: [[u8; 32]; 16],
 }
 
 impl Branch {
     /// Bytes of memory, near enough to bound a cache.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + 48 + self.extension.len() + self.references.len() * 32
+        self.0.len() + 32
+    }
+
+    /// The row.
+    pub(crate) fn row(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads a row.
+    pub(crate) fn from_row(row: &[u8]) -> Result<Self, StateError> {
+        match Work::read(row) {
+            Some(_) => Ok(Self(row.into())),
+            None => Err(StateError::Damaged {
+                what: "a branch's row has a form that nothing writes",
+            }),
+        }
+    }
+
+    /// Nibbles of the extension, one a byte; mostly empty.
+    pub(super) fn extension(&self) -> &[u8] {
+        &self.0[1..=usize::from(self.0[0])]
+    }
+
+    /// The same branch behind another extension.
+    pub(super) fn behind(&self, extension: &[u8]) -> Self {
+        let children = &self.0[1 + usize::from(self.0[0])..];
+        let row = [&[byte(extension.len())], extension, children].concat();
+        Self(row.into())
+    }
+
+    /// The reference to it without its extension.
+    pub(super) fn body(&self, buffer: &mut Vec<u8>) -> Reference {
+        encode_branch(&Work::over(self), buffer);
+        Reference::to(buffer)
+    }
+}
+
+impl Work {
+    /// A branch without children.
+    pub(super) const fn new(extension: Vec<u8>) -> Self {
+        Self {
+            extension,
+            mask: 0,
+            leaves: 0,
+            inline: 0,
+            references: [[0; 32]; 16],
+        }
+    }
+
+    /// The branch as it is.
+    pub(super) fn over(branch: &Branch) -> Self {
+        Self::read(&branch.0).expect("a branch's row was read or written by this module")
     }
 
     /// The reference of a child that is there.
-    pub(super) fn reference(&self, nibble: u8) -> Reference {
-        let bytes = self.references[position(self.mask, nibble)];
+    pub(super) const fn reference(&self, nibble: u8) -> Reference {
         Reference {
-            bytes,
+            bytes: self.references[nibble as usize],
             inline: self.inline & 1 << nibble != 0,
         }
     }
 
-    /// Children that are there, with their references.
-    pub(super) fn children(&self) -> impl Iterator<Item = (u8, Reference)> + '_ {
-        nibbles(self.mask)
-            .zip(&self.references)
-            .map(|(nibble, bytes)| {
-                (
-                    nibble,
-                    Reference {
-                        bytes: *bytes,
-                        inline: self.inline & 1 << nibble != 0,
-                    },
-                )
-            })
+    pub(super) const fn set(&mut self, nibble: u8, reference: Reference, leaf: bool) {
+        self.clear(nibble);
+        self.mask |= 1 << nibble;
+        self.leaves |= (leaf as u16) << nibble;
+        self.inline |= (reference.inline as u16) << nibble;
+        self.references[nibble as usize] = reference.bytes;
     }
 
-    /// The row: extension (length, nibbles), three masks, references without what is zero after an inline node.
-    pub(crate) fn to_row(&self) -> Vec<u8> {
-        let mut row = Vec::with_capacity(7 + self.extension.len() + 32 * self.references.len());
-        row.push(byte(self.extension.len()));
-        row.extend_from_slice(&self.extension);
+    pub(super) const fn clear(&mut self, nibble: u8) {
+        let others = !(1 << nibble);
+        self.mask &= others;
+        self.leaves &= others;
+        self.inline &= others;
+    }
+
+    /// The branch as it is now: `old` itself when nothing differs.
+    pub(super) fn branch(&self, old: Option<&Branch>, buffer: &mut Vec<u8>) -> Branch {
+        buffer.clear();
+        buffer.push(byte(self.extension.len()));
+        buffer.extend_from_slice(&self.extension);
         for mask in [self.mask, self.leaves, self.inline] {
-            row.extend_from_slice(&mask.to_be_bytes());
+            buffer.extend_from_slice(&mask.to_be_bytes());
         }
-        for (_, reference) in self.children() {
-            row.extend_from_slice(reference.as_bytes());
+        for nibble in nibbles(self.mask) {
+            if self.inline & 1 << nibble == 0 {
+                buffer.extend_from_slice(&self.references[usize::from(nibble)]);
+            } else {
+                buffer.extend_from_slice(self.reference(nibble).as_bytes());
+            }
         }
-        row
+        match old {
+            Some(old) if old.row() == buffer.as_slice() => old.clone(),
+            _ => Branch(buffer.as_slice().into()),
+        }
     }
 
-    /// Reads what [`Branch::to_row`] wrote.
-    pub(crate) fn from_row(row: &[u8]) -> Result<Self, StateError> {
-        Self::read(row).ok_or(StateError::Damaged {
-            what: "a branch's row has a form that nothing writes",
-        })
-    }
-
+    /// Reads a row, if it has the form that [`Work::branch`] writes.
     fn read(row: &[u8]) -> Option<Self> {
         let (&length, rest) = row.split_first()?;
         let (extension, rest) = rest.split_at_checked(length.into())?;
@@ -82,26 +142,22 @@ impl Branch {
         if !sound {
             return None;
         }
-        let mut references = Vec::with_capacity(mask.count_ones() as usize);
+        let mut work = Self::new(extension.to_vec());
+        (work.mask, work.leaves, work.inline) = (mask, leaves, inline);
         for nibble in nibbles(mask) {
-            let length = if inline & 1 << nibble == 0 {
-                32
+            let reference = &mut work.references[usize::from(nibble)];
+            if inline & 1 << nibble == 0 {
+                let (bytes, after) = rest.split_first_chunk::<32>()?;
+                *reference = *bytes;
+                rest = after;
             } else {
-                inline_length(*rest.first()?)?
-            };
-            let (bytes, after) = rest.split_at_checked(length)?;
-            let mut reference = [0; 32];
-            reference[..length].copy_from_slice(bytes);
-            references.push(reference);
-            rest = after;
+                let length = inline_length(*rest.first()?)?;
+                let (bytes, after) = rest.split_at_checked(length)?;
+                reference[..length].copy_from_slice(bytes);
+                rest = after;
+            }
         }
-        rest.is_empty().then(|| Self {
-            extension: extension.into(),
-            mask,
-            leaves,
-            inline,
-            references: references.into(),
-        })
+        rest.is_empty().then_some(work)
     }
 }
 
@@ -123,11 +179,10 @@ fn inline_length(first: u8) -> Option<usize> {
 }
 
 /// The set bits of a mask, ascending.
-pub(super) fn nibbles(mask: u16) -> impl Iterator<Item = u8> {
-    (0..16).filter(move |nibble| mask & 1 << nibble != 0)
-}
-
-/// Where a child's reference is among those that are there.
-pub(super) const fn position(mask: u16, nibble: u8) -> usize {
-    (mask & ((1 << nibble) - 1)).count_ones() as usize
+pub(super) fn nibbles(mut mask: u16) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let nibble = mask.trailing_zeros();
+        mask &= mask.checked_sub(1)?;
+        u8::try_from(nibble).ok()
+    })
 }

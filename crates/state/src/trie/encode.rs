@@ -2,8 +2,9 @@
 
 use alloy_primitives::{B256, keccak256};
 
+use super::Reference;
+use super::branch::{Work, nibbles};
 use super::path::nibble;
-use super::{Branch, Reference};
 use crate::account::{byte, encode_bytes};
 
 impl Reference {
@@ -42,29 +43,24 @@ impl Reference {
 }
 
 /// A branch without its extension.
-pub(super) fn encode_branch(branch: &Branch, out: &mut Vec<u8>) {
+pub(super) fn encode_branch(branch: &Work, out: &mut Vec<u8>) {
     out.clear();
-    let count = branch.references.len();
+    let count = branch.mask.count_ones() as usize;
     let payload = 17 - count
         + if branch.inline == 0 {
             33 * count
         } else {
-            branch
-                .children()
-                .map(|(_, child)| child.as_bytes().len() + usize::from(!child.inline))
+            nibbles(branch.mask)
+                .map(|nibble| branch.reference(nibble))
+                .map(|child| child.as_bytes().len() + usize::from(!child.inline))
                 .sum()
         };
     encode_list_head(payload, out);
-    let mut children = branch.references.iter();
     for nibble in 0..16_u8 {
         if branch.mask & 1 << nibble == 0 {
             out.push(0x80);
-        } else if let Some(bytes) = children.next() {
-            Reference {
-                bytes: *bytes,
-                inline: branch.inline & 1 << nibble != 0,
-            }
-            .encode(out);
+        } else {
+            branch.reference(nibble).encode(out);
         }
     }
     out.push(0x80);

@@ -46,13 +46,6 @@ impl Path {
         self
     }
 
-    /// The path some nibbles further.
-    pub(crate) fn extended(self, nibbles: &[u8]) -> Self {
-        nibbles
-            .iter()
-            .fold(self, |path, nibble| path.child(*nibble))
-    }
-
     pub(crate) fn length(&self) -> usize {
         self.length.into()
     }

@@ -2,9 +2,10 @@
 
 use alloy_primitives::{B256, Bytes};
 
+use super::branch::Work;
 use super::encode::{encode_branch, encode_extension, encode_leaf};
 use super::path::nibble;
-use super::seal::branch_reference;
+use super::seal::through;
 use super::{Path, Reference, Source, Trie};
 use crate::StateError;
 use crate::account::EMPTY_ROOT;
@@ -37,6 +38,7 @@ pub(crate) fn prove(
                 what: "a branch points to a branch that is not there",
             });
         };
+        let branch = Work::over(&branch);
         encode_branch(&branch, &mut buffer);
         let depth = path.length();
         if !branch.extension.is_empty() {
@@ -86,7 +88,8 @@ pub(crate) fn prove(
 pub(crate) fn root_of(source: &dyn Source, trie: &Trie) -> Result<B256, StateError> {
     let mut buffer = Vec::new();
     if let Some(branch) = source.branch(trie, &Path::ROOT)? {
-        return Ok(branch_reference(&branch, &mut buffer).hash());
+        let body = branch.body(&mut buffer);
+        return Ok(through(branch.extension(), body, &mut buffer).hash());
     }
     Ok(match source.first_leaf(trie, &Path::ROOT)? {
         Some((key, value)) => {

@@ -1,94 +1,61 @@
-//! Giving a tree of what changed its references, children first.
+//! Giving nodes their references, children first, and noting which branches differ from their rows.
 
-use std::sync::Arc;
-
-use super::branch::{Branch, nibbles};
+use super::branch::Work;
 use super::encode::{encode_branch, encode_extension, encode_leaf};
-use super::{BranchChange, Node, Path, Reference, Work};
+use super::{Branch, BranchChange, Leaf, Node, Path, Reference, Sealed};
 
 /// Collects the branches that it seals.
 #[derive(Debug, Default)]
 pub(super) struct Sealer {
     /// Branches that are new or differ from what was there.
-    pub(super) sealed: Vec<BranchChange>,
-    buffer: Vec<u8>,
+    pub(super) found: Vec<BranchChange>,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Sealer {
-    /// The reference to `node` at `path`.
-    pub(super) fn seal(&mut self, node: Node<'_>, path: Path) -> Reference {
-        match node {
-            Node::Leaf(leaf) => {
-                encode_leaf(&leaf.key, path.length(), &leaf.value, &mut self.buffer);
-                Reference::to(&self.buffer)
-            }
-            Node::Branch(work) => self.seal_branch(*work, path),
+    /// The branch as it is now. It may still move: the extension before it is not a part of what is hashed here.
+    pub(super) fn seal(&mut self, work: &Work, old: Option<Branch>) -> Sealed {
+        let branch = work.branch(old.as_ref(), &mut self.buffer);
+        encode_branch(work, &mut self.buffer);
+        Sealed {
+            branch,
+            body: Reference::to(&self.buffer),
+            old,
         }
     }
 
-    fn seal_branch(&mut self, work: Work<'_>, path: Path) -> Reference {
-        let at = path.extended(&work.extension);
-        let children: Vec<(u8, Reference)> = work
-            .children
-            .into_iter()
-            .map(|(nibble, child)| (nibble, self.seal(child, at.child(nibble))))
-            .collect();
-        let old = work.old.as_deref();
-        let branch = assemble(work.extension, work.mask, work.leaves, &children, old);
-        let reference = branch_reference(&branch, &mut self.buffer);
-        self.found(path, work.old.filter(|_| work.home), branch);
-        reference
+    /// The reference to a node that stays at `path`.
+    pub(super) fn place(&mut self, node: Node<'_>, path: Path) -> Reference {
+        match node {
+            Node::Leaf(Leaf { key, value }) => {
+                encode_leaf(&key, path.length(), &value, &mut self.buffer);
+                Reference::to(&self.buffer)
+            }
+            Node::Branch(Sealed { branch, body, old }) => {
+                let reference = through(branch.extension(), body, &mut self.buffer);
+                self.found(path, old, branch);
+                reference
+            }
+        }
     }
 
     /// Notes the branch that is now at `path`, if it differs from what was there.
-    pub(super) fn found(&mut self, path: Path, old: Option<Arc<Branch>>, new: Branch) {
-        if old.as_deref() != Some(&new) {
-            self.sealed.push(BranchChange {
+    pub(super) fn found(&mut self, path: Path, old: Option<Branch>, new: Branch) {
+        if old.as_ref() != Some(&new) {
+            self.found.push(BranchChange {
                 path,
                 old,
-                new: Some(Arc::new(new)),
+                new: Some(new),
             });
         }
     }
 }
 
-/// A branch of new children, and of old ones where there is no new one.
-pub(super) fn assemble(
-    extension: Vec<u8>,
-    mask: u16,
-    leaves: u16,
-    children: &[(u8, Reference)],
-    old: Option<&Branch>,
-) -> Branch {
-    let mut references = Vec::with_capacity(mask.count_ones() as usize);
-    let mut inline = 0;
-    let mut children = children.iter().peekable();
-    for nibble in nibbles(mask) {
-        let new = children
-            .next_if(|(new, _)| *new == nibble)
-            .map(|(_, reference)| *reference);
-        let reference = new
-            .or_else(|| old.map(|old| old.reference(nibble)))
-            .expect("a child is new or was there before");
-        inline |= u16::from(reference.inline) << nibble;
-        references.push(reference.bytes);
+/// The reference to what `body` refers to, with the extension before it.
+pub(super) fn through(extension: &[u8], body: Reference, buffer: &mut Vec<u8>) -> Reference {
+    if extension.is_empty() {
+        return body;
     }
-    Branch {
-        extension: extension.into(),
-        mask,
-        leaves,
-        inline,
-        references: references.into(),
-    }
-}
-
-/// The reference to a branch, through its extension.
-pub(super) fn branch_reference(branch: &Branch, buffer: &mut Vec<u8>) -> Reference {
-    encode_branch(branch, buffer);
-    let reference = Reference::to(buffer);
-    if branch.extension.is_empty() {
-        return reference;
-    }
-    encode_extension(&branch.extension, &reference, buffer);
+    encode_extension(extension, &body, buffer);
     Reference::to(buffer)
 }

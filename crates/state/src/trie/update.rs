@@ -1,18 +1,22 @@
 //! Applying a sorted batch of changes in one descent that touches each branch once.
 //!
-//! The result is a tree of what changed; [`super::seal`] gives it its references. Nothing is written, and the branches
-//! it came from stay as they are, so that several candidates may grow from one trie.
+//! ```text
+//!   place (before) ──▶ apply ──▶ node (after) ──▶ its reference in the branch above
+//! ```
+//!
+//! Going up, each branch gets its hash at once. What may still change is where it lies: a branch above that is left with
+//! one child gives its own nibbles to that child. So the first child of a branch stays open until there is a second.
+//! Nothing is written, and the branches read stay as they are, so that several candidates may grow from one trie.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use alloy_primitives::B256;
 
-use super::branch::{Branch, nibbles};
+use super::branch::{Branch, Work, nibbles};
 use super::path::nibble;
 use super::seal::Sealer;
-use super::{BranchChange, Change, Leaf, Node, Path, Source, Trie, Updated, Work, parallel};
+use super::{BranchChange, Change, Leaf, Node, Path, Sealed, Source, Trie, Updated, parallel};
 use crate::StateError;
 use crate::account::EMPTY_ROOT;
 
@@ -29,7 +33,25 @@ pub(crate) enum Start {
 pub(super) enum Place<'a> {
     Nothing,
     Leaf(Leaf<'a>),
-    Branch(Box<Work<'a>>),
+    /// Whether the branch's row lies at this place.
+    Branch(Branch, bool),
+}
+
+/// A branch whose children change.
+pub(super) struct Growing {
+    pub(super) work: Work,
+    /// What lies at its place.
+    pub(super) old: Option<Branch>,
+    /// A branch that it was put above, and the nibble.
+    moved: Option<(u8, Branch)>,
+}
+
+/// Children of a branch of which it is not known whether it stays.
+struct Open<'a> {
+    /// How many children there are at least.
+    present: u32,
+    /// The only one until now, if it is a new one.
+    first: Option<(u8, Node<'a>)>,
 }
 
 /// Applies at least one change, ascending by key and each key once, to a trie.
@@ -51,21 +73,18 @@ pub(crate) fn update(
         changes.is_sorted_by(|a, b| a.key < b.key),
         "changes ascend by key"
     );
-    let mut descent = Descent {
-        source,
-        trie,
-        gone: Vec::new(),
-    };
+    let mut descent = Descent::new(source, trie);
     let root = descent.root(start, changes)?;
-    if let Some(updated) = parallel::update(&descent, &root, changes)? {
+    if let Some(updated) = parallel::update(source, trie, &root, changes)? {
         return Ok(updated);
     }
-    let node = descent.apply(root, 0, changes)?;
-    let mut sealer = Sealer::default();
-    let root = node.map_or(EMPTY_ROOT, |node| sealer.seal(node, Path::ROOT).hash());
+    let root = match descent.apply(root, 0, changes)? {
+        Some(node) => descent.sealer.place(node, Path::ROOT).hash(),
+        None => EMPTY_ROOT,
+    };
     Ok(Updated {
         root,
-        branches: changed(sealer.sealed, descent.gone),
+        branches: changed(descent.sealer.found, descent.gone),
     })
 }
 
@@ -73,12 +92,12 @@ pub(crate) fn update(
 /// may have been taken by another.
 pub(super) fn changed(
     mut changes: Vec<BranchChange>,
-    gone: Vec<(Path, Arc<Branch>)>,
+    gone: Vec<(Path, Branch)>,
 ) -> Vec<BranchChange> {
     if gone.is_empty() {
         return changes;
     }
-    let mut gone: BTreeMap<Path, Arc<Branch>> = gone.into_iter().collect();
+    let mut gone: BTreeMap<Path, Branch> = gone.into_iter().collect();
     changes.retain_mut(|change| {
         if let Some(old) = gone.remove(&change.path) {
             change.old = Some(old);
@@ -96,19 +115,29 @@ pub(super) fn changed(
 
 /// One walk from the root down.
 pub(super) struct Descent<'s> {
-    pub(super) source: &'s dyn Source,
-    pub(super) trie: &'s Trie,
+    source: &'s dyn Source,
+    trie: &'s Trie,
     /// Branches that are no longer where they were.
-    pub(super) gone: Vec<(Path, Arc<Branch>)>,
+    pub(super) gone: Vec<(Path, Branch)>,
+    pub(super) sealer: Sealer,
 }
 
-impl Descent<'_> {
+impl<'s> Descent<'s> {
+    pub(super) fn new(source: &'s dyn Source, trie: &'s Trie) -> Self {
+        Self {
+            source,
+            trie,
+            gone: Vec::new(),
+            sealer: Sealer::default(),
+        }
+    }
+
     fn root<'a>(&self, start: Start, changes: &[Change<'a>]) -> Result<Place<'a>, StateError> {
         if start == Start::Empty {
             return Ok(Place::Nothing);
         }
         if let Some(branch) = self.source.branch(self.trie, &Path::ROOT)? {
-            return Ok(Place::Branch(Box::new(Work::over(branch))));
+            return Ok(Place::Branch(branch, true));
         }
         Ok(match self.lone_leaf(&Path::ROOT, changes)? {
             Some(leaf) => Place::Leaf(leaf),
@@ -117,110 +146,234 @@ impl Descent<'_> {
     }
 
     /// What is at this place after `changes`, all of which lie below it.
-    pub(super) fn apply<'a>(
+    fn apply<'a>(
         &mut self,
         place: Place<'a>,
         depth: usize,
         changes: &[Change<'a>],
     ) -> Result<Option<Node<'a>>, StateError> {
         match place {
-            Place::Nothing => Ok(build(depth, &mut leaves(None, changes))),
-            Place::Leaf(leaf) => Ok(build(depth, &mut leaves(Some(leaf), changes))),
-            Place::Branch(work) => self.descend(work, depth, changes),
+            Place::Nothing => Ok(self.grow(None, depth, changes)),
+            Place::Leaf(leaf) => Ok(self.grow(Some(leaf), depth, changes)),
+            Place::Branch(branch, home) => self.descend(branch, home, depth, changes),
         }
+    }
+
+    /// What `changes` make of at most one leaf.
+    fn grow<'a>(
+        &mut self,
+        old: Option<Leaf<'a>>,
+        depth: usize,
+        changes: &[Change<'a>],
+    ) -> Option<Node<'a>> {
+        if let [change] = changes
+            && old.as_ref().is_none_or(|old| old.key == change.key)
+        {
+            return change.leaf().map(Node::Leaf);
+        }
+        self.build(depth, &mut leaves(old, changes))
     }
 
     fn descend<'a>(
         &mut self,
-        work: Box<Work<'a>>,
+        branch: Branch,
+        home: bool,
         depth: usize,
         changes: &[Change<'a>],
     ) -> Result<Option<Node<'a>>, StateError> {
-        let mut work = self.split(work, depth, changes);
-        let below = work.below(depth, changes);
-        let Some(first) = below.first() else {
-            return Ok(Some(Node::Branch(work)));
-        };
-        let at = depth + work.extension.len();
-        for group in below.chunk_by(|a, b| nibble(&a.key, at) == nibble(&b.key, at)) {
-            let place = self.child(&mut work, at, group)?;
-            let child = self.apply(place, at + 1, group)?;
-            work.set(nibble(&group[0].key, at), child);
+        let extension = branch.extension();
+        if !extension.is_empty() {
+            let leaving = changes
+                .iter()
+                .filter(|change| change.value.is_some())
+                .map(|change| shared(extension, &change.key, depth))
+                .min()
+                .filter(|length| *length < extension.len());
+            if let Some(length) = leaving {
+                return self.split(&branch, home, length, depth, changes);
+            }
         }
-        self.settle(work, at, &first.key)
+        let below = below(extension, depth, changes);
+        if below.is_empty() {
+            return Ok(Some(Node::Branch(self.as_it_is(branch, home))));
+        }
+        let growing = Growing {
+            work: Work::over(&branch),
+            old: home.then_some(branch),
+            moved: None,
+        };
+        self.children(growing, depth, below)
     }
 
-    /// Puts a branch into the extension of `work` where the first new key leaves it.
+    /// Puts a branch into the extension of another, where the first new key leaves it.
     fn split<'a>(
         &mut self,
-        mut work: Box<Work<'a>>,
+        branch: &Branch,
+        home: bool,
+        length: usize,
         depth: usize,
         changes: &[Change<'a>],
-    ) -> Box<Work<'a>> {
-        let [first, ..] = changes else { return work };
-        if work.extension.is_empty() {
-            return work;
+    ) -> Result<Option<Node<'a>>, StateError> {
+        if home {
+            let path = Path::prefix(&changes[0].key, depth);
+            self.gone.push((path, branch.clone()));
         }
-        let leaving = changes
-            .iter()
-            .filter(|change| change.value.is_some())
-            .map(|change| shared(&work.extension, &change.key, depth))
-            .min()
-            .filter(|length| *length < work.extension.len());
-        let Some(length) = leaving else { return work };
-        self.leave(&mut work, Path::prefix(&first.key, depth));
-        let rest = work.extension.split_off(length + 1);
-        let mut extension = std::mem::replace(&mut work.extension, rest);
-        let nibble = extension.remove(length);
-        let children = vec![(nibble, Node::Branch(work))];
-        Box::new(Work {
-            extension,
-            mask: 1 << nibble,
-            leaves: 0,
+        let extension = branch.extension();
+        let moved = branch.behind(&extension[length + 1..]);
+        let growing = Growing {
+            work: Work::new(extension[..length].to_vec()),
             old: None,
-            home: false,
-            children,
-        })
+            moved: Some((extension[length], moved)),
+        };
+        let below = below(&extension[..length], depth, changes);
+        self.children(growing, depth, below)
     }
 
-    /// `work` is no longer at `path`.
-    fn leave(&mut self, work: &mut Work<'_>, path: Path) {
-        if let Some(old) = work.old.as_ref().filter(|_| work.home) {
-            self.gone.push((path, Arc::clone(old)));
+    /// A branch at `depth` after `changes`, all of which go through its extension.
+    fn children<'a>(
+        &mut self,
+        mut growing: Growing,
+        depth: usize,
+        changes: &[Change<'a>],
+    ) -> Result<Option<Node<'a>>, StateError> {
+        let key = &changes[0].key;
+        let at = depth + growing.work.extension.len();
+        let touched = changes.iter().fold(0_u16, |touched, change| {
+            touched | 1 << nibble(&change.key, at)
+        });
+        let mut open = Open {
+            present: (growing.work.mask & !touched).count_ones(),
+            first: None,
+        };
+        if let Some((nibble, moved)) = growing
+            .moved
+            .take_if(|(nibble, _)| touched & 1 << *nibble == 0)
+        {
+            let node = Node::Branch(self.as_it_is(moved, false));
+            self.admit(
+                &mut open,
+                &mut growing.work,
+                Path::prefix(key, at),
+                nibble,
+                node,
+            );
         }
-        work.home = false;
+        for group in changes.chunk_by(|a, b| nibble(&a.key, at) == nibble(&b.key, at)) {
+            let nibble = nibble(&group[0].key, at);
+            let node = self.child(&mut growing, at, group)?;
+            growing.work.clear(nibble);
+            if let Some(node) = node {
+                self.admit(
+                    &mut open,
+                    &mut growing.work,
+                    Path::prefix(key, at),
+                    nibble,
+                    node,
+                );
+            }
+        }
+        if open.present > 1 {
+            let sealed = self.sealer.seal(&growing.work, growing.old);
+            return Ok(Some(Node::Branch(sealed)));
+        }
+        if let Some(old) = growing.old {
+            self.gone.push((Path::prefix(key, depth), old));
+        }
+        if open.present == 0 {
+            return Ok(None);
+        }
+        self.collapse(&growing.work, open.first, Path::prefix(key, at))
+            .map(Some)
     }
 
-    /// What `work` holds at the nibble of `group`.
+    /// Takes a new child in. The first one stays open until there is a second.
+    fn admit<'a>(
+        &mut self,
+        open: &mut Open<'a>,
+        work: &mut Work,
+        path: Path,
+        nibble: u8,
+        node: Node<'a>,
+    ) {
+        open.present += 1;
+        if open.present == 1 {
+            open.first = Some((nibble, node));
+            return;
+        }
+        for (nibble, node) in open.first.take().into_iter().chain([(nibble, node)]) {
+            let leaf = matches!(node, Node::Leaf(_));
+            let reference = self.sealer.place(node, path.child(nibble));
+            work.set(nibble, reference, leaf);
+        }
+    }
+
+    /// What the child at the nibble of `group` becomes.
     pub(super) fn child<'a>(
-        &self,
-        work: &mut Work<'a>,
+        &mut self,
+        growing: &mut Growing,
         at: usize,
         group: &[Change<'a>],
-    ) -> Result<Place<'a>, StateError> {
+    ) -> Result<Option<Node<'a>>, StateError> {
         let key = &group[0].key;
         let nibble = nibble(key, at);
-        if let Some(child) = work.take(nibble) {
-            return Ok(match child {
-                Node::Leaf(leaf) => Place::Leaf(leaf),
-                Node::Branch(work) => Place::Branch(work),
-            });
+        let place = if let Some((_, moved)) = growing.moved.take_if(|(moved, _)| *moved == nibble) {
+            Place::Branch(moved, false)
+        } else if growing.work.mask & 1 << nibble == 0 {
+            Place::Nothing
+        } else {
+            let path = Path::prefix(key, at + 1);
+            if growing.work.leaves & 1 << nibble == 0 {
+                Place::Branch(self.load(&path)?, true)
+            } else {
+                Place::Leaf(self.leaf(&path, group)?)
+            }
+        };
+        self.apply(place, at + 1, group)
+    }
+
+    /// The only child of a branch takes the branch's place.
+    fn collapse<'a>(
+        &mut self,
+        work: &Work,
+        first: Option<(u8, Node<'a>)>,
+        path: Path,
+    ) -> Result<Node<'a>, StateError> {
+        let (nibble, node) = if let Some(first) = first {
+            first
+        } else {
+            let nibble = nibbles(work.mask)
+                .next()
+                .expect("the only child was there before when it is not new");
+            let path = path.child(nibble);
+            let node = if work.leaves == 0 {
+                let branch = self.load(&path)?;
+                Node::Branch(self.as_it_is(branch, true))
+            } else {
+                Node::Leaf(self.leaf(&path, &[])?)
+            };
+            (nibble, node)
+        };
+        let Node::Branch(Sealed { branch, body, old }) = node else {
+            return Ok(node);
+        };
+        if let Some(old) = old {
+            self.gone.push((path.child(nibble), old));
         }
-        if work.mask & 1 << nibble == 0 {
-            return Ok(Place::Nothing);
+        let extension = [&work.extension, [nibble].as_slice(), branch.extension()].concat();
+        Ok(Node::Branch(Sealed {
+            branch: branch.behind(&extension),
+            body,
+            old: None,
+        }))
+    }
+
+    /// A branch below which nothing changes.
+    fn as_it_is(&mut self, branch: Branch, home: bool) -> Sealed {
+        Sealed {
+            body: branch.body(&mut self.sealer.buffer),
+            old: home.then(|| branch.clone()),
+            branch,
         }
-        let path = Path::prefix(key, at + 1);
-        if work.leaves & 1 << nibble != 0 {
-            return Ok(match self.lone_leaf(&path, group)? {
-                Some(leaf) => Place::Leaf(leaf),
-                None => {
-                    return Err(StateError::Damaged {
-                        what: "a branch points to a leaf that is not there",
-                    });
-                }
-            });
-        }
-        self.load(path).map(Place::Branch)
     }
 
     /// The only leaf below `path`, if there is one. When a change says that its key is there, that is the leaf, and
@@ -243,110 +396,84 @@ impl Descent<'_> {
         }))
     }
 
-    fn load<'a>(&self, path: Path) -> Result<Box<Work<'a>>, StateError> {
-        let branch = self
-            .source
-            .branch(self.trie, &path)?
-            .ok_or(StateError::Damaged {
-                what: "a branch points to a branch that is not there",
-            })?;
-        Ok(Box::new(Work::over(branch)))
+    /// The leaf that a branch points to.
+    fn leaf<'a>(&self, path: &Path, changes: &[Change<'_>]) -> Result<Leaf<'a>, StateError> {
+        self.lone_leaf(path, changes)?.ok_or(StateError::Damaged {
+            what: "a branch points to a leaf that is not there",
+        })
     }
 
-    /// Turns a branch with fewer than two children into what it must be.
-    fn settle<'a>(
-        &mut self,
-        mut work: Box<Work<'a>>,
-        at: usize,
-        key: &B256,
-    ) -> Result<Option<Node<'a>>, StateError> {
-        if work.mask.count_ones() > 1 {
-            return Ok(Some(Node::Branch(work)));
+    /// The branch that a branch points to.
+    fn load(&self, path: &Path) -> Result<Branch, StateError> {
+        self.source
+            .branch(self.trie, path)?
+            .ok_or(StateError::Damaged {
+                what: "a branch points to a branch that is not there",
+            })
+    }
+
+    /// The subtree of sorted leaves that share `depth` nibbles. Empties `leaves`' values.
+    fn build<'a>(&mut self, depth: usize, leaves: &mut [Leaf<'a>]) -> Option<Node<'a>> {
+        let (first, last) = (leaves.first()?.key, leaves.last()?.key);
+        if let [leaf] = leaves {
+            return Some(Node::Leaf(Leaf {
+                key: leaf.key,
+                value: std::mem::take(&mut leaf.value),
+            }));
         }
-        let place = Path::prefix(key, at - work.extension.len());
-        self.leave(&mut work, place);
-        let Some(nibble) = nibbles(work.mask).next() else {
-            return Ok(None);
-        };
-        let child = match work.take(nibble) {
-            Some(child) => child,
-            None => {
-                let path = Path::prefix(key, at).child(nibble);
-                if work.leaves == 0 {
-                    Node::Branch(self.load(path)?)
-                } else {
-                    Node::Leaf(self.lone_leaf(&path, &[])?.ok_or(StateError::Damaged {
-                        what: "a branch points to a leaf that is not there",
-                    })?)
-                }
+        let mut at = depth;
+        while nibble(&first, at) == nibble(&last, at) {
+            at += 1;
+        }
+        let mut work = Work::new((depth..at).map(|at| nibble(&first, at)).collect());
+        let path = Path::prefix(&first, at);
+        for group in leaves.chunk_by_mut(|a, b| nibble(&a.key, at) == nibble(&b.key, at)) {
+            let nibble = nibble(&group[0].key, at);
+            if let Some(node) = self.build(at + 1, group) {
+                let leaf = matches!(node, Node::Leaf(_));
+                let reference = self.sealer.place(node, path.child(nibble));
+                work.set(nibble, reference, leaf);
             }
-        };
-        Ok(Some(match child {
-            Node::Leaf(leaf) => Node::Leaf(leaf),
-            Node::Branch(mut child) => {
-                self.leave(&mut child, Path::prefix(key, at).child(nibble));
-                let mut extension = work.extension;
-                extension.push(nibble);
-                extension.append(&mut child.extension);
-                child.extension = extension;
-                Node::Branch(child)
-            }
-        }))
+        }
+        Some(Node::Branch(self.sealer.seal(&work, None)))
     }
 }
 
-impl<'a> Work<'a> {
-    pub(super) fn over(branch: Arc<Branch>) -> Self {
+impl Growing {
+    /// The branch that lies at the root, without an extension.
+    pub(super) fn root(branch: &Branch) -> Self {
         Self {
-            extension: branch.extension.to_vec(),
-            mask: branch.mask,
-            leaves: branch.leaves,
-            old: Some(branch),
-            home: true,
-            children: Vec::new(),
+            work: Work::over(branch),
+            old: Some(branch.clone()),
+            moved: None,
         }
     }
+}
 
-    /// Those of `changes` that go through the extension; the others find nothing to remove.
-    pub(super) fn below<'c>(&self, depth: usize, changes: &'c [Change<'a>]) -> &'c [Change<'a>] {
-        if self.extension.is_empty() {
-            return changes;
-        }
-        let through = |change: &Change<'_>| {
-            shared(&self.extension, &change.key, depth) == self.extension.len()
-        };
-        let Some(first) = changes.iter().position(through) else {
-            return &[];
-        };
-        let count = changes[first..]
-            .iter()
-            .take_while(|change| through(change))
-            .count();
-        &changes[first..first + count]
+impl<'a> Change<'a> {
+    /// The leaf that is there afterwards.
+    fn leaf(&self) -> Option<Leaf<'a>> {
+        Some(Leaf {
+            key: self.key,
+            value: Cow::Borrowed(self.value?),
+        })
     }
+}
 
-    /// Takes a new child out, to be set again.
-    fn take(&mut self, nibble: u8) -> Option<Node<'a>> {
-        let at = self
-            .children
-            .binary_search_by_key(&nibble, |(nibble, _)| *nibble)
-            .ok()?;
-        Some(self.children.remove(at).1)
+/// Those of `changes` that go through the extension; the others find nothing to remove.
+fn below<'c, 'a>(extension: &[u8], depth: usize, changes: &'c [Change<'a>]) -> &'c [Change<'a>] {
+    if extension.is_empty() {
+        return changes;
     }
-
-    /// Puts a child at a nibble that has none among the new ones.
-    pub(super) fn set(&mut self, nibble: u8, child: Option<Node<'a>>) {
-        let bit = 1 << nibble;
-        self.mask &= !bit;
-        self.leaves &= !bit;
-        let Some(child) = child else { return };
-        self.mask |= bit;
-        if matches!(child, Node::Leaf(_)) {
-            self.leaves |= bit;
-        }
-        let at = self.children.partition_point(|(other, _)| *other < nibble);
-        self.children.insert(at, (nibble, child));
-    }
+    let through = |change: &Change<'_>| shared(extension, &change.key, depth) == extension.len();
+    let Some(first) = changes.iter().position(through) else {
+        return &[];
+    };
+    let count = changes[first..]
+        .iter()
+        .take_while(|change| through(change))
+        .count();
+    &changes[first..first + count]
 }
 
 /// How many nibbles of `extension` the key follows from `depth` on.
@@ -360,16 +487,7 @@ fn shared(extension: &[u8], key: &B256, depth: usize) -> usize {
 
 /// The leaves that `changes` leave, among them `old` unless a change replaces it.
 fn leaves<'a>(old: Option<Leaf<'a>>, changes: &[Change<'a>]) -> Vec<Leaf<'a>> {
-    let mut leaves: Vec<Leaf<'a>> = changes
-        .iter()
-        .filter_map(|change| {
-            let value = Cow::Borrowed(change.value?);
-            Some(Leaf {
-                key: change.key,
-                value,
-            })
-        })
-        .collect();
+    let mut leaves: Vec<Leaf<'a>> = changes.iter().filter_map(Change::leaf).collect();
     if let Some(old) = old
         && changes
             .binary_search_by_key(&old.key, |change| change.key)
@@ -379,33 +497,4 @@ fn leaves<'a>(old: Option<Leaf<'a>>, changes: &[Change<'a>]) -> Vec<Leaf<'a>> {
         leaves.insert(at, old);
     }
     leaves
-}
-
-/// The subtree of sorted leaves that share `depth` nibbles. Empties `leaves`' values.
-fn build<'a>(depth: usize, leaves: &mut [Leaf<'a>]) -> Option<Node<'a>> {
-    let (first, last) = (leaves.first()?.key, leaves.last()?.key);
-    if let [leaf] = leaves {
-        return Some(Node::Leaf(Leaf {
-            key: leaf.key,
-            value: std::mem::take(&mut leaf.value),
-        }));
-    }
-    let mut at = depth;
-    while nibble(&first, at) == nibble(&last, at) {
-        at += 1;
-    }
-    let extension = (depth..at).map(|at| nibble(&first, at)).collect();
-    let mut work = Work {
-        extension,
-        mask: 0,
-        leaves: 0,
-        old: None,
-        home: false,
-        children: Vec::new(),
-    };
-    for group in leaves.chunk_by_mut(|a, b| nibble(&a.key, at) == nibble(&b.key, at)) {
-        let nibble = nibble(&group[0].key, at);
-        work.set(nibble, build(at + 1, group));
-    }
-    Some(Node::Branch(Box::new(work)))
 }
