@@ -1,0 +1,126 @@
+//! Takes calls: who holds no pinned key never gets past the handshake, and nobody holds the door for long.
+
+use std::sync::Arc;
+
+use quinn::{Connection, Endpoint, Incoming};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, error};
+
+use crate::calls::{Caller, meet_self, shown_key};
+use crate::greeting::greet;
+use crate::inbox::PeerIndex;
+use crate::limits::{GREETED_AT_ONCE, GREETED_ON_TRUST};
+use crate::refused::{Closing, Refused};
+use crate::shared::Shared;
+
+/// By peer: where the task waits that keeps its link, if it is one that waits.
+pub(crate) type Waiting = Arc<[Option<mpsc::Sender<Caller>>]>;
+
+/// Until the endpoint is closed.
+pub(crate) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, waiting: Waiting) {
+    let mut greetings: JoinSet<()> = JoinSet::new();
+    loop {
+        tokio::select! {
+            incoming = endpoint.accept() => {
+                let Some(incoming) = incoming else { return };
+                let from = incoming.remote_address();
+                if greetings.len() >= GREETED_AT_ONCE {
+                    shared.refuse_caller(from, Refused::Busy);
+                    incoming.refuse();
+                } else if greetings.len() >= GREETED_ON_TRUST && incoming.may_retry()
+                    && !incoming.remote_address_validated()
+                {
+                    // Fails only for a caller that was already told so.
+                    let _again = incoming.retry();
+                } else {
+                    let (shared, waiting) = (Arc::clone(&shared), Arc::clone(&waiting));
+                    greetings.spawn(async move {
+                        let longest = shared.limits.greeting_timeout;
+                        if timeout(longest, take(&shared, incoming, &waiting)).await.is_err() {
+                            shared.refuse_caller(from, Refused::Greeting);
+                        }
+                    });
+                }
+            }
+            Some(done) = greetings.join_next() => if let Err(failed) = done {
+                error!(%failed, "a greeting failed");
+            },
+        }
+    }
+}
+
+async fn take(shared: &Shared, incoming: Incoming, waiting: &[Option<mpsc::Sender<Caller>>]) {
+    let from = incoming.remote_address();
+    let connected = match incoming.accept() {
+        Ok(connecting) => connecting.await,
+        Err(error) => Err(error),
+    };
+    let connection = match connected {
+        Ok(connection) => connection,
+        Err(error) => {
+            debug!(%from, %error, "a call failed");
+            if let Some(reason) = Refused::found_in(&error) {
+                shared.refuse_caller(from, reason);
+            }
+            return;
+        }
+    };
+    let Some(key) = shown_key(&connection) else {
+        shared.refuse_caller(from, Refused::Stranger);
+        return;
+    };
+    if key == shared.own_key {
+        if let Err(reason) = meet_self(shared, &connection).await {
+            debug!(%from, code = reason.code(), "the own key, and no greeting");
+        }
+    } else if let Some(index) = shared.by_key.get(&key).copied() {
+        if let Err(reason) = welcome(shared, index, &connection, waiting).await {
+            shared.refuse(index, reason);
+        }
+    } else {
+        shared.refuse_caller(from, Refused::Stranger);
+    }
+}
+
+/// Greets a peer and hands it to the task that waits for it, or notes its knock.
+async fn welcome(
+    shared: &Shared,
+    index: PeerIndex,
+    connection: &Connection,
+    waiting: &[Option<mpsc::Sender<Caller>>],
+) -> Result<(), Refused> {
+    let peer = &shared.peers[index];
+    if peer.paused_until().is_some() {
+        connection.close(Closing::Refused(Refused::Paused).code(), b"");
+        return Err(Refused::Paused);
+    }
+    let greeted = match greet(connection, &shared.own).await {
+        Ok(greeted) => greeted,
+        Err(reason) => {
+            connection.close(Closing::Refused(reason).code(), b"");
+            return Err(reason);
+        }
+    };
+    if let Err(reason) = greeted.judge(&shared.own, peer.id) {
+        greeted.close(connection, Closing::Refused(reason)).await;
+        return Err(reason);
+    }
+    let process = greeted.hello.process;
+    if let Some(Some(waiting)) = waiting.get(index) {
+        let connection = connection.clone();
+        // Its task is gone only when all is being stopped.
+        let _stopped = waiting
+            .send(Caller {
+                connection,
+                process,
+            })
+            .await;
+    } else {
+        peer.link.lock().knocked = Some(process);
+        peer.knock.notify_one();
+        greeted.close(connection, Closing::Knocked).await;
+    }
+    Ok(())
+}
