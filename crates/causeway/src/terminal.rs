@@ -3,6 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Whether a person looks at standard error.
@@ -22,6 +24,24 @@ pub(crate) fn result(line: &str) -> anyhow::Result<()> {
     writeln!(stdout, "{line}")?;
     stdout.flush()?;
     Ok(())
+}
+
+/// Facts as result, on standard output: a table when a person looks, a line each in a pipe.
+pub(crate) fn facts(title: &str, rows: &[(&str, String)]) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() {
+        let mut table = Table::new();
+        table.load_preset(UTF8_FULL_CONDENSED);
+        table.set_header([title, ""]);
+        for (name, value) in rows {
+            table.add_row([*name, value.as_str()]);
+        }
+        return result(&table.to_string());
+    }
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    result(&lines.join("\n"))
 }
 
 /// Steps of something that takes a while: a spinner that becomes a tick on a terminal, lines in a pipe.

@@ -1,0 +1,324 @@
+//! A network as its founders make it: a pure function of name, time, parameters and cards.
+//!
+//! The network's id is the hash of the founders' record (`types::Founding`), and the chain id of the hub, n = 0, follows
+//! from it. A network has one city a member, each with power 1. `cities` are the cards' addresses, ascending; so are
+//! `members`, for as long as nothing but a city's key speaks for its member. The numbers of the hub's record are
+//! parameters of the founding; what has no parameter is fixed, see [`hub_record`].
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::Address;
+use chain::Genesis;
+use types::record::DEFAULT_GAS_LIMIT;
+use types::{
+    Admission, ChainId, FeeRule, Founding, NetworkId, Readers, Record, TimeoutBounds, Validator,
+    ValidatorSet,
+};
+
+use super::tolerance::{self, Tolerance};
+use crate::cities::card::Card;
+use crate::cities::names::NetworkName;
+
+/// Most cities of a hub: its certificates stay small enough for contracts to check.
+const MAX_CITIES: usize = 31;
+
+/// Gas that a block may use.
+const GAS_LIMIT: &str = "gas_limit";
+/// Least milliseconds between two blocks.
+const MINIMUM_INTERVAL_MS: &str = "minimum_interval_ms";
+/// Least milliseconds of a consensus time-out.
+const TIMEOUT_LEAST_MS: &str = "timeout_least_ms";
+/// Most milliseconds of a consensus time-out.
+const TIMEOUT_MOST_MS: &str = "timeout_most_ms";
+
+/// Each parameter with the least and the most that makes a chain which works: a block holds the largest transaction of
+/// EIP-7825, and time-outs are those of any chain.
+const PARAMETERS: [(&str, u64, u64); 4] = [
+    (GAS_LIMIT, 1 << 24, 1_000_000_000),
+    (MINIMUM_INTERVAL_MS, 0, 60_000),
+    (TIMEOUT_LEAST_MS, 50, 60_000),
+    (TIMEOUT_MOST_MS, 50, 60_000),
+];
+
+/// A network as it was founded, and its cities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Network {
+    founding: Founding,
+    network_id: NetworkId,
+    chain_id: ChainId,
+    record: Record,
+    /// Ascending by address, as the validators are.
+    cards: Vec<Card>,
+}
+
+/// Why cards and parameters found no network.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FoundingError {
+    /// A parameter that is missing, unknown, or out of bounds.
+    #[error("founding.parameters.{name}: {what}")]
+    Parameter {
+        /// Which.
+        name: String,
+        /// Why.
+        what: ParameterFault,
+    },
+    /// Too few or too many.
+    #[error("cards: a network begins with 1 to {MAX_CITIES} cities, not {count}")]
+    Count {
+        /// How many there are.
+        count: usize,
+    },
+    /// Two cards for one thing.
+    #[error("cards[{first}] and cards[{second}]: both have the same {what}")]
+    Twice {
+        /// Counted from zero.
+        first: usize,
+        /// Counted from zero.
+        second: usize,
+        /// The key.
+        what: &'static str,
+    },
+}
+
+/// What is wrong with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ParameterFault {
+    /// It has to be there.
+    #[error("it is missing")]
+    Missing,
+    /// A later release may know it.
+    #[error("no such parameter is known")]
+    Unknown,
+    /// No chain works with it.
+    #[error("it is not between {least} and {most}")]
+    Bounds {
+        /// Least that is allowed.
+        least: u64,
+        /// Most that is allowed.
+        most: u64,
+    },
+}
+
+impl Network {
+    /// Founds a network with the parameters of this release.
+    ///
+    /// # Errors
+    ///
+    /// [`FoundingError`].
+    pub(crate) fn found(
+        name: &NetworkName,
+        cards: Vec<Card>,
+        founded_ms: u64,
+    ) -> Result<Self, FoundingError> {
+        let TimeoutBounds { least_ms, most_ms } = TimeoutBounds::default();
+        let parameters = [
+            (GAS_LIMIT, DEFAULT_GAS_LIMIT),
+            (MINIMUM_INTERVAL_MS, 0),
+            (TIMEOUT_LEAST_MS, least_ms),
+            (TIMEOUT_MOST_MS, most_ms),
+        ];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
+        Self::found_with(name, cards, founded_ms, parameters.into())
+    }
+
+    /// Founds a network with the parameters given.
+    ///
+    /// # Errors
+    ///
+    /// [`FoundingError`].
+    pub(super) fn found_with(
+        name: &NetworkName,
+        mut cards: Vec<Card>,
+        founded_ms: u64,
+        parameters: BTreeMap<String, u64>,
+    ) -> Result<Self, FoundingError> {
+        check_count(cards.len())?;
+        check_apart(&cards)?;
+        check_parameters(&parameters)?;
+        cards.sort_by_key(|card| card.address);
+        let addresses: Vec<Address> = cards.iter().map(|card| card.address).collect();
+        let validators = equal_set(&addresses);
+        let founding = Founding {
+            name: name.as_str().to_owned(),
+            founded_ms,
+            members: addresses.clone(),
+            cities: addresses,
+            validators,
+            parameters: parameters.into_iter().collect(),
+        };
+        let network_id = founding.network_id();
+        let chain_id = hub_id(network_id);
+        Ok(Self {
+            record: hub_record(&founding, chain_id),
+            founding,
+            network_id,
+            chain_id,
+            cards,
+        })
+    }
+
+    /// How it was founded.
+    pub(crate) const fn founding(&self) -> &Founding {
+        &self.founding
+    }
+
+    /// The hash of how it was founded.
+    pub(crate) const fn network_id(&self) -> NetworkId {
+        self.network_id
+    }
+
+    /// The chain id of its hub.
+    pub(crate) const fn chain_id(&self) -> ChainId {
+        self.chain_id
+    }
+
+    /// Its cities, ascending by address.
+    pub(crate) fn cards(&self) -> &[Card] {
+        &self.cards
+    }
+
+    /// The city with this address.
+    pub(crate) fn card(&self, address: Address) -> Option<&Card> {
+        self.cards.iter().find(|card| card.address == address)
+    }
+
+    /// How the hub begins.
+    pub(crate) fn genesis(&self) -> Genesis {
+        Genesis {
+            record: self.record.clone(),
+            validators: self.founding.validators.clone(),
+            network_id: self.network_id,
+        }
+    }
+
+    /// The rules of the hub.
+    pub(super) const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// How many of its cities, and of the institutions that run them, may fail.
+    pub(crate) fn tolerance(&self) -> Tolerance {
+        let members: Vec<String> = self.cards.iter().map(|card| card.member.key()).collect();
+        tolerance::of(
+            &self.founding.validators,
+            members.iter().map(String::as_str),
+        )
+    }
+}
+
+/// Each with power 1; they are 1 to [`MAX_CITIES`], and different.
+fn equal_set(addresses: &[Address]) -> ValidatorSet {
+    let validators = addresses
+        .iter()
+        .map(|&address| Validator { address, power: 1 })
+        .collect();
+    ValidatorSet::new(validators).expect("a few different addresses of power 1 are a set")
+}
+
+/// The hub is chain n = 0 of its network.
+fn hub_id(network_id: NetworkId) -> ChainId {
+    ChainId::of_network(network_id, 0).expect("n = 0 is in range")
+}
+
+/// The record of a network's hub. Gas is free, and everybody may read, as befits a registry. Admission is open for the time
+/// being: the list of those who may send is kept by the hub's contracts, which are not there yet.
+fn hub_record(founding: &Founding, chain_id: ChainId) -> Record {
+    let parameter = |name: &str| {
+        let found = founding.parameters.iter().find(|(known, _)| known == name);
+        found.map_or(0, |(_name, value)| *value)
+    };
+    Record {
+        chain_id,
+        genesis_ms: founding.founded_ms,
+        gas_limit: parameter(GAS_LIMIT),
+        fee_rule: FeeRule::Free,
+        admission: Admission::Open,
+        readers: Readers::Anyone,
+        timeouts: TimeoutBounds {
+            least_ms: parameter(TIMEOUT_LEAST_MS),
+            most_ms: parameter(TIMEOUT_MOST_MS),
+        },
+        minimum_interval_ms: parameter(MINIMUM_INTERVAL_MS),
+        forks: Vec::new(),
+        development: false,
+    }
+}
+
+/// The key in which two cities' cards are the same and may not be; `None` when they are cities of their own.
+pub(crate) fn same(one: &Card, other: &Card) -> Option<&'static str> {
+    if one.address == other.address {
+        return Some("address");
+    }
+    if one.tls_fingerprint == other.tls_fingerprint {
+        return Some("tls_fingerprint");
+    }
+    if one.endpoint.key() == other.endpoint.key() {
+        return Some("endpoint");
+    }
+    (one.member.key() == other.member.key())
+        .then_some("member, and a network begins with one city a member")
+}
+
+/// Whether a network may begin with so many cities.
+///
+/// # Errors
+///
+/// [`FoundingError::Count`].
+pub(super) fn check_count(count: usize) -> Result<(), FoundingError> {
+    if (1..=MAX_CITIES).contains(&count) {
+        Ok(())
+    } else {
+        Err(FoundingError::Count { count })
+    }
+}
+
+fn check_apart(cards: &[Card]) -> Result<(), FoundingError> {
+    for (second, card) in cards.iter().enumerate() {
+        let earlier = cards.iter().take(second).enumerate();
+        for (first, other) in earlier {
+            if let Some(what) = same(other, card) {
+                return Err(FoundingError::Twice {
+                    first,
+                    second,
+                    what,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_parameters(parameters: &BTreeMap<String, u64>) -> Result<(), FoundingError> {
+    let fault = |name: &str, what| {
+        Err(FoundingError::Parameter {
+            name: name.to_owned(),
+            what,
+        })
+    };
+    for name in parameters.keys() {
+        if !PARAMETERS.iter().any(|(known, ..)| known == name) {
+            return fault(name, ParameterFault::Unknown);
+        }
+    }
+    for (name, least, most) in PARAMETERS {
+        match parameters.get(name) {
+            None => return fault(name, ParameterFault::Missing),
+            Some(value) if !(least..=most).contains(value) => {
+                return fault(name, ParameterFault::Bounds { least, most });
+            }
+            Some(_sound) => {}
+        }
+    }
+    let least = parameters
+        .get(TIMEOUT_LEAST_MS)
+        .copied()
+        .unwrap_or_default();
+    let most = 60_000;
+    if parameters
+        .get(TIMEOUT_MOST_MS)
+        .is_some_and(|&value| value < least)
+    {
+        return fault(TIMEOUT_MOST_MS, ParameterFault::Bounds { least, most });
+    }
+    Ok(())
+}
