@@ -1,4 +1,4 @@
-//! What tests of the whole share: losses of power, crash rounds, conformance.
+//! What tests of the whole share: losses of power, crash rounds, conformance, cities in simulated time.
 //!
 //! Development only: nothing of it is in the program. It may panic and print.
 
@@ -7,3 +7,4 @@ pub mod conformance;
 pub mod crash_rounds;
 pub mod power_cut;
 pub mod program;
+pub mod simulation;

@@ -1,0 +1,131 @@
+//! `simulate --seeds N [--from S]`: cities in simulated time, one world a seed; ends at the first seed that fails.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use testkit::simulation::{self, Figures, Options, Outcome};
+
+/// The last lines of a failing seed's trace that are printed.
+const LAST_LINES: usize = 200;
+
+/// Simulates cities, and holds them to what must hold whatever happens.
+#[derive(Parser)]
+struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 300)]
+    seeds: u64,
+    /// The first.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many cities, in place of what each seed says.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=31))]
+    cities: Option<u8>,
+    /// No faults.
+    #[arg(long)]
+    calm: bool,
+    /// A line for every event, on standard error.
+    #[arg(long)]
+    trace: bool,
+    /// Each seed twice: both runs have to be the same.
+    #[arg(long)]
+    twice: bool,
+    /// Goes on after a seed that fails.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let started = Instant::now();
+    println!("{} seeds from {}", arguments.seeds, arguments.from);
+    let (figures, failed) = run_all(&arguments);
+    print!("{figures}");
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{seconds:.1} s, {:.1} seeds a second",
+        figures.seeds as f64 / seconds
+    );
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    for outcome in &failed {
+        if let Some(failure) = &outcome.failure {
+            println!("FAILED: seed {}: {failure}", outcome.seed);
+        }
+    }
+    if let Some(first) = failed.first().filter(|_| !arguments.trace) {
+        println!("the last events of seed {}:", first.seed);
+        let outcome = simulation::run(Options {
+            trace: true,
+            ..options(&arguments, first.seed)
+        });
+        let skip = outcome.trace.len().saturating_sub(LAST_LINES);
+        for line in &outcome.trace[skip..] {
+            println!("{line}");
+        }
+        println!(
+            "again: cargo xtask simulate --seeds 1 --from {} --trace",
+            first.seed
+        );
+    }
+    ExitCode::FAILURE
+}
+
+fn options(arguments: &Arguments, seed: u64) -> Options {
+    Options {
+        seed,
+        cities: arguments.cities.map(usize::from),
+        calm: arguments.calm,
+        trace: arguments.trace,
+    }
+}
+
+/// Runs all seeds on as many threads as the machine has.
+fn run_all(arguments: &Arguments) -> (Figures, Vec<Outcome>) {
+    let next = AtomicU64::new(0);
+    let gathered = Mutex::new((Figures::default(), Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let stopped = {
+                        let gathered = gathered.lock().unwrap();
+                        !gathered.1.is_empty() && !arguments.keep_going
+                    };
+                    if number >= arguments.seeds || stopped {
+                        return;
+                    }
+                    let outcome = one(arguments, arguments.from + number);
+                    let mut gathered = gathered.lock().unwrap();
+                    gathered.0.add(&outcome.figures);
+                    if outcome.failure.is_some() {
+                        gathered.1.push(outcome);
+                    }
+                }
+            });
+        }
+    });
+    let (figures, mut failed) = gathered.into_inner().unwrap();
+    failed.sort_by_key(|outcome| outcome.seed);
+    (figures, failed)
+}
+
+fn one(arguments: &Arguments, seed: u64) -> Outcome {
+    let outcome = simulation::run(options(arguments, seed));
+    for line in &outcome.trace {
+        eprintln!("{line}");
+    }
+    if arguments.twice {
+        let again = simulation::run(options(arguments, seed));
+        assert_eq!(
+            outcome.digest, again.digest,
+            "seed {seed} is not the same twice"
+        );
+    }
+    outcome
+}

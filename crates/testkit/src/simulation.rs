@@ -1,0 +1,85 @@
+//! Cities of the real engine in simulated time, with simulated links and disks: a seed decides everything.
+//!
+//! ```text
+//!  seed ─▶ plan: cities, clocks, faults, transactions
+//!            │
+//!            ▼        ┌────────── city ───────────┐
+//!  queue of events ─▶ │ inbox ─▶ engine ─▶ effects │ ─▶ log and tables on a simulated disk
+//!   by virtual time   └───────────────────────────┘ ─▶ links ─▶ queue
+//!            │
+//!            └─▶ faults … heal … all is well? … idle for an hour
+//! ```
+//!
+//! What must hold is looked at with every message, block and start: agreement, validity, locks, one signature a step and
+//! city, durability of what was shown, blocks for all transactions soon after the faults, and silence when there is nothing
+//! to do. Byzantine cities run the same engine and say something else. Two runs of one seed are the same to the byte.
+
+mod byzantine;
+mod checks;
+mod city;
+mod clock;
+mod driver;
+mod figures;
+mod links;
+mod load;
+mod phases;
+mod plan;
+mod random;
+mod words;
+mod world;
+
+pub use checks::Failure;
+pub use figures::Figures;
+
+use plan::Plan;
+use world::World;
+
+/// What is to be simulated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Decides everything.
+    pub seed: u64,
+    /// How many cities, in place of what the seed says.
+    pub cities: Option<usize>,
+    /// Without faults.
+    pub calm: bool,
+    /// With a line for every event.
+    pub trace: bool,
+}
+
+/// How a simulation ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What does not hold, if anything.
+    pub failure: Option<Failure>,
+    /// What was done.
+    pub figures: Figures,
+    /// The same for two runs that were the same.
+    pub digest: u64,
+    /// A line for every event, if that was wished for.
+    pub trace: Vec<String>,
+}
+
+/// Simulates one seed.
+#[must_use]
+pub fn run(options: Options) -> Outcome {
+    let Options {
+        seed,
+        cities,
+        calm,
+        trace,
+    } = options;
+    let plan = Plan::new(seed, cities, calm);
+    let mut world = World::new(seed, plan, trace);
+    world.figures.cities = world.cities.len() as u64;
+    world.run();
+    Outcome {
+        seed,
+        failure: world.failure.take(),
+        digest: world.digest(),
+        trace: world.trace.take().unwrap_or_default(),
+        figures: world.figures,
+    }
+}

@@ -1,0 +1,163 @@
+//! One city: a disk, a clock, and while it lives a real engine with what it is about to do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256};
+use chain::{Config, Effect, Engine, Entry, Genesis, PeerMessage, Recovery, Timer, TimerKey};
+use consensus::Timeouts;
+use execution::Transaction;
+use state::History;
+use store::simulated::Disk;
+use store::{Log, Position, Tables};
+use types::NodeKey;
+
+use super::byzantine::Byzantine;
+use super::clock::Clock;
+
+/// Memory for the branches of the state.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// A city over all its lives.
+#[derive(Debug)]
+pub(super) struct City {
+    pub(super) key: Arc<NodeKey>,
+    pub(super) address: Address,
+    /// 0: not one of the chain's.
+    pub(super) power: u64,
+    pub(super) clock: Clock,
+    pub(super) disk: Disk,
+    /// Counts its lives: what an earlier one asked for does not happen.
+    pub(super) life: u64,
+    pub(super) living: Option<Living>,
+    pub(super) byzantine: Option<Byzantine>,
+    /// Whether its disk was lost once.
+    pub(super) lost_log: bool,
+    /// How long each sync takes.
+    pub(super) sync_takes: Duration,
+    /// Whether its next sync fails.
+    pub(super) sync_fault: bool,
+    /// The highest block that it showed from this disk.
+    pub(super) shown: u64,
+    /// Stopped for good: the simulation of Byzantine cities is over.
+    pub(super) gone: bool,
+}
+
+/// What a city takes in.
+#[derive(Debug)]
+pub(super) enum Input {
+    Received(usize, PeerMessage),
+    Connected(usize),
+    Timer(Timer),
+    Submitted(Vec<Transaction>),
+}
+
+/// One life of a city.
+#[derive(Debug)]
+pub(super) struct Living {
+    pub(super) engine: Engine,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) tables: Arc<dyn Tables>,
+    /// What is to be done, in order.
+    pub(super) work: VecDeque<Effect>,
+    pub(super) inbox: VecDeque<Input>,
+    /// Whether a sync is under way.
+    pub(super) is_syncing: bool,
+    pub(super) timers: BTreeMap<TimerKey, (u64, Timer)>,
+    pub(super) next_timer: u64,
+    /// When it looks whether a height is due.
+    pub(super) wakes_at: Option<Duration>,
+}
+
+/// Why a city did not start.
+#[derive(Debug)]
+pub(super) enum NoStart {
+    /// The disk refused.
+    Disk(String),
+    /// Anything else, which is a failure.
+    Other(String),
+}
+
+impl City {
+    pub(super) const fn is_honest(&self) -> bool {
+        self.byzantine.is_none()
+    }
+
+    pub(super) fn now_ms(&self, now: Duration) -> u64 {
+        self.clock.now_ms(now)
+    }
+
+    /// Starts from what the disk holds.
+    pub(super) fn start(&mut self, genesis: &Genesis, now: Duration) -> Result<(), NoStart> {
+        let disk = |error: &dyn std::fmt::Debug| NoStart::Disk(format!("{error:?}"));
+        let other = |error: &dyn std::fmt::Debug| NoStart::Other(format!("{error:?}"));
+        let (log, opened) = self.disk.open_log().map_err(|error| disk(&error))?;
+        if let Some(damage) = opened.damage {
+            return Err(other(&damage));
+        }
+        let log: Arc<dyn Log> = Arc::new(log);
+        let mut entries = read(&*log).map_err(|error| other(&error))?;
+        if entries.is_empty() {
+            let (first, lost) = (genesis.to_entry(), Entry::lost_log());
+            let both = [first.as_slice(), lost.as_slice()];
+            let payloads = if self.lost_log { &both[..] } else { &both[..1] };
+            let chain = genesis.record.chain_id.get();
+            let end = log.append(chain, payloads).map_err(|error| disk(&error))?;
+            log.sync(end).map_err(|error| disk(&error))?;
+            entries = read(&*log).map_err(|error| other(&error))?;
+        }
+        let tables: Arc<dyn Tables> = Arc::new(self.disk.open_tables());
+        let config = Config {
+            key: Arc::clone(&self.key),
+            timeouts: Timeouts::default(),
+        };
+        let (tables_too, history) = (Arc::clone(&tables), History::All);
+        let mut recovery = Recovery::begin(genesis, config, tables_too, history, CACHE_BYTES)
+            .map_err(|error| other(&error))?;
+        for entry in entries {
+            recovery.feed(entry).map_err(|error| other(&error))?;
+        }
+        let now_ms = self.now_ms(now);
+        let (engine, first) = recovery.finish(now_ms).map_err(|error| other(&error))?;
+        self.living = Some(Living {
+            engine,
+            log,
+            tables,
+            work: first.into(),
+            inbox: VecDeque::new(),
+            is_syncing: false,
+            timers: BTreeMap::new(),
+            next_timer: 0,
+            wakes_at: None,
+        });
+        Ok(())
+    }
+
+    /// The latest block that it has now.
+    pub(super) fn tip(&self) -> Option<(u64, B256)> {
+        self.living.as_ref()?.tip()
+    }
+}
+
+impl Living {
+    pub(super) fn tip(&self) -> Option<(u64, B256)> {
+        let moment = self.engine.reader().moment().ok()?;
+        let head = moment.head();
+        Some((head.header.number, head.hash))
+    }
+}
+
+fn read(log: &dyn Log) -> Result<Vec<Entry>, String> {
+    let mut entries = Vec::new();
+    let mut bad = None;
+    log.replay(Position::default(), &mut |entry| {
+        match Entry::decode(&entry.payload) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => bad = Some(format!("{error:?}")),
+        }
+        bad.is_none()
+    })
+    .map_err(|error| format!("{error:?}"))?;
+    bad.map_or(Ok(entries), Err)
+}

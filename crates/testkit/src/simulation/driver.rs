@@ -1,0 +1,483 @@
+//! The driver of simulated cities: performs an engine's effects in order, and none after the first that fails.
+//!
+//! What `node` does with tasks and sockets happens here with events: the order of effects, of what comes in, and of what
+//! `committed` answers is the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_eips::Encodable2718 as _;
+use alloy_primitives::Bytes;
+use chain::{Commit, Effect, EngineError, Notice, PeerMessage, Recipients, Timer};
+use types::Certificate;
+
+use super::city::{Input, NoStart};
+use super::world::{CHAIN, Event, Phase, World};
+
+/// What to do after an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    /// The disk is busy.
+    Wait,
+    /// This life is over.
+    Stop,
+}
+
+impl World {
+    /// Starts a city that does not live.
+    pub(super) fn start(&mut self, city: usize) {
+        let it = &mut self.cities[city];
+        if it.living.is_some() || it.gone || it.power == 0 {
+            return;
+        }
+        match it.start(&self.genesis, self.now) {
+            Ok(()) => {}
+            Err(NoStart::Disk(why)) => {
+                self.figures.count("start that the disk refused");
+                self.tell(|| format!("city {city}: does not start: {why}"));
+                let at = self.now + self.random.millis(500, 1_500);
+                return self.at(at, Event::Start { city });
+            }
+            Err(NoStart::Other(why)) => {
+                if self.cities[city].is_honest() {
+                    self.fail(Some(city), "recovery", &why);
+                }
+                return;
+            }
+        }
+        let tip = self.cities[city].tip().unwrap_or_default();
+        self.tell(|| format!("city {city}: starts at block {}", tip.0));
+        self.mark("start", city, tip.1.as_slice());
+        if self.cities[city].is_honest() && tip.0 < self.cities[city].shown {
+            let text = format!(
+                "it showed block {} and starts at {}",
+                self.cities[city].shown, tip.0
+            );
+            self.fail(Some(city), "durability", &text);
+        }
+        self.found(city, tip.0);
+        for peer in 0..self.cities.len() {
+            self.connect(city, peer);
+        }
+        self.work(city);
+    }
+
+    /// What a start found decided in the log is shown from then on.
+    fn found(&mut self, city: usize, tip: u64) {
+        self.cities[city].shown = self.cities[city].shown.max(tip);
+        if !self.cities[city].is_honest() {
+            return;
+        }
+        for number in self.checks.highest() + 1..=tip {
+            let moment = self.cities[city]
+                .living
+                .as_ref()
+                .and_then(|living| living.engine.reader().moment().ok());
+            let found = moment.and_then(|moment| {
+                Some((
+                    moment.block(number).ok()??,
+                    moment.receipts(number).ok()??.len(),
+                ))
+            });
+            let Some((block, receipts)) = found else {
+                return self.fail(
+                    Some(city),
+                    "recovery",
+                    &format!("block {number} is not there"),
+                );
+            };
+            self.show(city, &block, receipts);
+        }
+    }
+
+    /// Ends this life of a city, and lets the next one begin later.
+    pub(super) fn end(&mut self, city: usize, power: bool) {
+        let seed = self.random.next();
+        let it = &mut self.cities[city];
+        it.living = None;
+        it.life += 1;
+        it.sync_fault = false;
+        if power {
+            it.disk.power_cut(seed);
+        } else {
+            it.disk.kill(seed);
+        }
+        self.links.end(city);
+        self.mark("end", city, &[u8::from(power)]);
+        self.tell(|| {
+            format!(
+                "city {city}: ends ({})",
+                if power { "power" } else { "process" }
+            )
+        });
+        let longest = if self.random.chance(1, 8) { 8_000 } else { 800 };
+        let at = self.now + self.random.millis(20, longest);
+        self.at(at, Event::Start { city });
+    }
+
+    /// Gives a city something to take in.
+    pub(super) fn put(&mut self, city: usize, input: Input) {
+        if let Some(living) = &mut self.cities[city].living {
+            living.inbox.push_back(input);
+            self.work(city);
+        }
+    }
+
+    /// A slow sync is over: what was waiting for it goes on.
+    pub(super) fn synced(&mut self, city: usize) {
+        let Some(living) = &mut self.cities[city].living else {
+            return;
+        };
+        living.is_syncing = false;
+        if self.sync(city) {
+            self.work(city);
+        }
+    }
+
+    /// Lets a city do all that it can now.
+    pub(super) fn work(&mut self, city: usize) {
+        while self.failure.is_none()
+            && let Some(living) = &mut self.cities[city].living
+            && !living.is_syncing
+        {
+            if let Some(effect) = living.work.pop_front() {
+                match self.perform(city, effect) {
+                    Then::GoOn => continue,
+                    Then::Wait | Then::Stop => return,
+                }
+            }
+            let Some(input) = living.inbox.pop_front() else {
+                if self.wake(city) {
+                    continue;
+                }
+                return;
+            };
+            self.take(city, input);
+        }
+    }
+
+    /// Gives an input to the engine.
+    fn take(&mut self, city: usize, input: Input) {
+        let now_ms = self.cities[city].now_ms(self.now);
+        let from = match &input {
+            Input::Received(from, _) => self.cities[*from].address,
+            Input::Connected(peer) => self.cities[*peer].address,
+            Input::Timer(_) | Input::Submitted(_) => self.cities[city].address,
+        };
+        let Some(living) = &mut self.cities[city].living else {
+            return;
+        };
+        let engine = &mut living.engine;
+        let effects = match input {
+            Input::Received(_, message) => engine.receive(from, message, now_ms),
+            Input::Connected(_) => Ok(engine.connected(from)),
+            Input::Timer(timer) => engine.timer(timer, now_ms),
+            Input::Submitted(transactions) => {
+                let admitted = engine.admit(transactions, now_ms);
+                let mut effects: Vec<_> =
+                    admitted.entries.into_iter().map(Effect::Append).collect();
+                let raw = admitted
+                    .accepted
+                    .iter()
+                    .map(|one| Bytes::from(one.encoded_2718()));
+                let raw: Vec<_> = raw.collect();
+                if !raw.is_empty() {
+                    let message = PeerMessage::Transactions(raw);
+                    effects.push(Effect::Send {
+                        to: Recipients::All,
+                        message,
+                    });
+                }
+                Ok(effects)
+            }
+        };
+        self.answered(city, effects);
+    }
+
+    /// Starts a height if one is due; false when there is nothing to do.
+    fn wake(&mut self, city: usize) -> bool {
+        let clock = self.cities[city].clock;
+        let (now, now_ms) = (self.now, clock.now_ms(self.now));
+        let Some(living) = &mut self.cities[city].living else {
+            return false;
+        };
+        let Some(due) = living.engine.due_ms() else {
+            return false;
+        };
+        if due > now_ms {
+            if living.wakes_at.is_none() {
+                let at = now + clock.until(due, now);
+                living.wakes_at = Some(at);
+                let life = self.cities[city].life;
+                self.at(at, Event::Wake { city, life });
+            }
+            return false;
+        }
+        let effects = living.engine.wake(now_ms);
+        let nothing = matches!(&effects, Ok(effects) if effects.is_empty());
+        self.answered(city, effects);
+        !nothing
+    }
+
+    fn answered(&mut self, city: usize, effects: Result<Vec<Effect>, EngineError>) {
+        match effects {
+            Ok(effects) => {
+                if let Some(living) = &mut self.cities[city].living {
+                    living.work.extend(effects);
+                }
+            }
+            Err(error) if self.cities[city].is_honest() => {
+                let text = format!("{error}: {error:?}");
+                self.fail(Some(city), "an engine gave up", &text);
+            }
+            Err(error) => {
+                self.figures.count("Byzantine engine that gave up");
+                self.tell(|| format!("city {city}: its engine gave up: {error:?}"));
+                self.end(city, false);
+            }
+        }
+    }
+
+    fn perform(&mut self, city: usize, effect: Effect) -> Then {
+        let one_in = self.plan.crash_one_in;
+        if self.phase == Phase::Faulty && one_in > 0 && self.random.chance(1, one_in) {
+            let power = self.random.chance(1, 2);
+            self.figures.count("crash before an effect");
+            self.end(city, power);
+            return Then::Stop;
+        }
+        let it = &mut self.cities[city];
+        let (life, clock) = (it.life, it.clock);
+        let takes = it.sync_takes;
+        let Some(living) = &mut it.living else {
+            return Then::Stop;
+        };
+        match effect {
+            Effect::Append(payload) => return self.append(city, &payload),
+            Effect::Sync if takes > Duration::ZERO => {
+                living.is_syncing = true;
+                let at = self.now + takes;
+                self.at(at, Event::Synced { city, life });
+                return Then::Wait;
+            }
+            Effect::Sync => {
+                if !self.sync(city) {
+                    return Then::Stop;
+                }
+            }
+            Effect::Commit(commit) => self.commit(city, *commit),
+            Effect::Send { to, message } => self.send(city, to, &message),
+            Effect::Schedule { timer, after } => {
+                living.next_timer += 1;
+                let (number, key) = (living.next_timer, timer.key());
+                living.timers.insert(key, (number, timer));
+                let at = self.now + clock.lasts(after);
+                self.at(
+                    at,
+                    Event::Timer {
+                        city,
+                        life,
+                        key,
+                        number,
+                    },
+                );
+            }
+            Effect::CancelTimeouts => {
+                living
+                    .timers
+                    .retain(|_, (_, timer)| !matches!(timer, Timer::Consensus(_)));
+            }
+            Effect::Evidence(batch) => {
+                living
+                    .tables
+                    .commit(batch)
+                    .expect("simulated tables take it");
+                self.figures.count("evidence kept");
+            }
+            Effect::Notice(notice) => self.notice(city, notice),
+        }
+        Then::GoOn
+    }
+
+    fn append(&mut self, city: usize, payload: &[u8]) -> Then {
+        if self.cities[city].is_honest()
+            && let Err((what, text)) = self.checks.appended(payload)
+        {
+            self.fail(Some(city), what, &text);
+            return Then::Stop;
+        }
+        let Some(living) = &self.cities[city].living else {
+            return Then::Stop;
+        };
+        match living.log.append(CHAIN.get(), &[payload]) {
+            Ok(_) => Then::GoOn,
+            Err(error) => {
+                self.figures.count("append that the disk refused");
+                self.tell(|| format!("city {city}: {error:?}"));
+                self.end(city, false);
+                Then::Stop
+            }
+        }
+    }
+
+    /// Makes the log durable; false when that failed, and this life with it.
+    fn sync(&mut self, city: usize) -> bool {
+        let Some(living) = &self.cities[city].living else {
+            return false;
+        };
+        match living.log.sync(living.log.end()) {
+            Ok(()) => true,
+            Err(error) => {
+                self.figures.count("sync that failed");
+                self.tell(|| format!("city {city}: {error:?}"));
+                let power = self.random.chance(1, 2);
+                self.end(city, power);
+                false
+            }
+        }
+    }
+
+    fn commit(&mut self, city: usize, commit: Commit) {
+        let now_ms = self.cities[city].now_ms(self.now);
+        let flush = self.random.chance(1, self.plan.flush_one_in);
+        let it = &mut self.cities[city];
+        let Some(living) = &mut it.living else {
+            return;
+        };
+        let Commit { batch, decided } = commit;
+        living
+            .tables
+            .commit(batch)
+            .expect("simulated tables take it");
+        if flush {
+            living.tables.flush().expect("no flush was told to fail");
+        }
+        let (block, receipts, round) = (
+            Arc::clone(&decided.block),
+            decided.receipts.len(),
+            decided.round,
+        );
+        let effects = living.engine.committed(decided, now_ms);
+        it.shown = it.shown.max(block.header.number);
+        let honest = it.is_honest();
+        let number = block.header.number;
+        self.mark("commit", city, block.hash.as_slice());
+        self.tell(|| {
+            let count = block.body.transactions.len();
+            format!(
+                "city {city}: block {number} {} in round {round} with {count}",
+                block.hash
+            )
+        });
+        if honest {
+            self.figures.highest_round = self.figures.highest_round.max(round);
+            self.show(city, &block, receipts);
+        }
+        self.answered(city, effects);
+    }
+
+    fn show(&mut self, city: usize, block: &chain::Block, receipts: usize) {
+        let hashes: Vec<_> = block
+            .body
+            .transactions
+            .iter()
+            .map(|one| *one.hash())
+            .collect();
+        match self
+            .checks
+            .decided(&block.header, block.hash, &hashes, receipts)
+        {
+            Ok(true) => self.first(city, block),
+            Ok(false) => {}
+            Err((what, text)) => self.fail(Some(city), what, &text),
+        }
+    }
+
+    /// A block is shown for the first time anywhere: it is proven, and its time can be.
+    fn first(&mut self, city: usize, block: &chain::Block) {
+        let number = block.header.number;
+        let seal = self.cities[city]
+            .living
+            .as_ref()
+            .and_then(|living| living.engine.reader().moment().ok()?.seal(number).ok()?);
+        let proven = seal
+            .and_then(|seal| Certificate::decode(&seal.certificate).ok())
+            .is_some_and(|certificate| {
+                certificate.height == number
+                    && certificate.block_hash == block.hash
+                    && certificate
+                        .verify(&self.checks.domain, &self.checks.set)
+                        .is_ok()
+            });
+        if !proven {
+            self.fail(
+                Some(city),
+                "validity",
+                &format!("block {number} is not proven"),
+            );
+        }
+        let ms = types::header::time_ms(&block.header).unwrap_or(u64::MAX);
+        let sound = self
+            .cities
+            .iter()
+            .filter(|city| city.is_honest() && city.clock.is_sound());
+        let latest = sound.map(|city| city.now_ms(self.now)).max().unwrap_or(0);
+        // Formats, Time: a fresh value more than 500 ms ahead is untimely.
+        if ms > latest + 500 {
+            let text = format!("block {number} is {} ms ahead of every clock", ms - latest);
+            self.fail(Some(city), "timeliness", &text);
+        }
+    }
+
+    fn send(&mut self, city: usize, to_whom: Recipients, message: &PeerMessage) {
+        let to: Vec<usize> = (0..self.cities.len())
+            .filter(|&peer| match to_whom {
+                Recipients::All => peer != city && self.cities[peer].power > 0,
+                Recipients::One(address) => self.cities[peer].address == address,
+            })
+            .collect();
+        let from = self.cities[city].address;
+        if let Some(byzantine) = &mut self.cities[city].byzantine {
+            for (peer, bytes) in byzantine.send(&to, message, &mut self.random) {
+                self.transmit(city, peer, bytes.into());
+            }
+            return;
+        }
+        if let PeerMessage::Consensus(message) = message
+            && let Err((what, text)) = self.checks.sent(from, message)
+        {
+            self.fail(Some(city), what, &text);
+        }
+        let nobody = to.is_empty() && matches!(to_whom, Recipients::One(_));
+        if nobody || to.iter().any(|peer| self.cities[*peer].power == 0) {
+            self.fail(
+                Some(city),
+                "readers",
+                &format!("it sends to a stranger: {message:?}"),
+            );
+        }
+        let bytes: std::rc::Rc<[u8]> = message.encode().into();
+        for peer in to {
+            self.transmit(city, peer, std::rc::Rc::clone(&bytes));
+        }
+    }
+
+    fn notice(&mut self, city: usize, notice: Notice) {
+        let honest = self.cities[city].is_honest();
+        let name = match notice {
+            Notice::ClockBehind { .. } => "notice: clock behind",
+            Notice::Refused {
+                reason: "stranger", ..
+            } => "notice: stranger",
+            Notice::Refused { .. } => "notice: refused",
+            Notice::InvalidBlock { .. } => "notice: invalid block",
+            Notice::Silent { .. } => "notice: silent",
+            Notice::Behind { .. } => "notice: behind",
+        };
+        if honest {
+            self.figures.count(name);
+        }
+        self.tell(|| format!("city {city}: {notice:?}"));
+    }
+}
