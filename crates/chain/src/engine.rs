@@ -17,7 +17,7 @@ mod blocks;
 mod following;
 mod voting;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
@@ -72,7 +72,7 @@ pub struct Engine {
     /// Messages of heights that have not begun.
     ahead: Ahead,
     /// One outline of each validator that no proposal names yet.
-    early: HashMap<Address, Outline>,
+    early: BTreeMap<Address, Outline>,
     waking: Waking,
     following: Following,
     silence: Option<Silence>,
@@ -129,7 +129,7 @@ impl Engine {
             certificate,
             height: None,
             ahead: Ahead::default(),
-            early: HashMap::new(),
+            early: BTreeMap::new(),
             waking: Waking::default(),
             following: Following::default(),
             silence: None,

@@ -13,8 +13,8 @@
 use super::blocks::ASK_AGAIN;
 use super::voting::{is_last_vote, signer};
 use super::{
-    Address, Arc, BTreeMap, Call, Certificate, Certified, Effect, Engine, EngineError, HashMap,
-    HashSet, Notice, Outline, PeerMessage, Timer, Transaction, VecDeque,
+    Address, Arc, BTreeMap, BTreeSet, Call, Certificate, Certified, Effect, Engine, EngineError,
+    HashMap, HashSet, Notice, Outline, PeerMessage, Timer, Transaction, VecDeque,
 };
 use alloy_consensus::BlockBody;
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -41,7 +41,7 @@ pub(super) struct Following {
     /// Who sent what is in the queue.
     source: Address,
     /// Cities that seem to be ahead, to be told this city's tip at the next opportunity.
-    hints: HashSet<Address>,
+    hints: BTreeSet<Address>,
     /// Precommits of the latest block that came after it was decided, one each.
     late: HashSet<Address>,
 }

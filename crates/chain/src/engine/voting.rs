@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::blocks::Partial;
 use super::{
-    Address, Arc, Audience, B256, Call, Candidate, Cause, Certificate, Effect, Engine, EngineError,
-    HashMap, HashSet, Notice, PeerMessage, Timer,
+    Address, Arc, Audience, B256, BTreeMap, Call, Candidate, Cause, Certificate, Effect, Engine,
+    EngineError, HashMap, HashSet, Notice, PeerMessage, Timer,
 };
 use consensus::{Authentic, Instance, Message, Proposal, Refused, TimeoutKind, Turn, VoteKind};
 
@@ -42,7 +42,7 @@ pub(super) struct Height {
     pub(super) refused: HashSet<B256>,
     pub(super) proposals: Vec<Pending>,
     /// Named blocks whose transactions are being gathered.
-    pub(super) partial: HashMap<B256, Partial>,
+    pub(super) partial: BTreeMap<B256, Partial>,
     pub(super) parent: Moment,
     /// The round for which a value is wanted while the clock is behind.
     wanted: Option<u32>,
@@ -147,7 +147,7 @@ impl Engine {
             candidates,
             refused: HashSet::new(),
             proposals: pending_of(replay, self.config.key.address()),
-            partial: HashMap::new(),
+            partial: BTreeMap::new(),
             parent,
             wanted: None,
             cause,
