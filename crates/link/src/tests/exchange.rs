@@ -241,17 +241,20 @@ async fn a_quiet_link_sends_keep_alives_from_one_side_and_nothing_else() {
     cities[0].up(plans[1].id).await;
     cities[1].up(plans[0].id).await;
     let seen = |city: &City| city.links.peers()[0].connected.unwrap();
-    // After the first keep-alive the handshake's last words are over.
-    eventually(|| seen(&cities[0]).pings_sent >= 1).await;
-    let (start, first) = (Instant::now(), [seen(&cities[0]), seen(&cities[1])]);
-    eventually(|| seen(&cities[0]).pings_sent >= first[0].pings_sent + 6).await;
-    let (took, last) = (start.elapsed(), [seen(&cities[0]), seen(&cities[1])]);
-    assert!(took >= 5 * keep_alive, "{took:?}");
-    // Each is one datagram, and is answered by one; the last answer may be under way.
-    assert_eq!(last[0].datagrams_sent - first[0].datagrams_sent, 6);
-    let answered = last[1].datagrams_sent - first[1].datagrams_sent;
-    assert!((5..=7).contains(&answered), "{answered}");
-    assert_eq!(last[1].pings_sent, 0);
+    // On a busy machine a late answer makes QUIC probe; what is sent of its own accord would be in every window.
+    for _ in 0..10 {
+        let (start, first) = (Instant::now(), [seen(&cities[0]), seen(&cities[1])]);
+        eventually(|| seen(&cities[0]).pings_sent >= first[0].pings_sent + 6).await;
+        let (took, last) = (start.elapsed(), [seen(&cities[0]), seen(&cities[1])]);
+        assert_eq!(last[1].pings_sent, first[1].pings_sent);
+        let sent = last[0].datagrams_sent - first[0].datagrams_sent;
+        // Each keep-alive is one datagram, and is answered by one; the last answer may be under way.
+        let answers = last[1].datagrams_sent - first[1].datagrams_sent;
+        if took >= 5 * keep_alive && sent == 6 && answers <= 7 {
+            return;
+        }
+    }
+    panic!("no six keep-alives without anything else");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -38,7 +38,7 @@ async fn killed_and_back(killed: usize) {
     runtime.shutdown_background();
     drop(city);
     let back = Instant::now();
-    let (_runtime, mut city) = eventually_started(&plans[killed], &plans).await;
+    let (runtime, mut city) = eventually_started(&plans[killed], &plans).await;
     city.up(witness.id).await;
     // What was up, as far as the witness knew, is told to have been down.
     let told = [
@@ -57,8 +57,35 @@ async fn killed_and_back(killed: usize) {
     city.links
         .send(witness.id, 1, Class::Consensus, Bytes::from_static(b"here"));
     assert_eq!(witness.received().await.3, "here");
-    // The runtime may not be dropped where tasks run.
-    _runtime.shutdown_background();
+    // A runtime may not be dropped where tasks run.
+    runtime.shutdown_background();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_city_that_cannot_knock_is_missed_at_the_next_word() {
+    let plans = plan(3);
+    let mut witness = plans[0].start(&plans[..2]);
+    let (runtime, mut city) = start_apart(&plans[1], &plans[..2]);
+    witness.up(city.id).await;
+    city.up(witness.id).await;
+    runtime.shutdown_background();
+    drop(city);
+    // It looks for the witness where nobody is.
+    let mut lost = plans[0].clone();
+    lost.address = plans[2].address;
+    let start = Instant::now();
+    let (runtime, mut city) = eventually_started(&plans[1], &[lost]).await;
+    witness.links.send(
+        city.id,
+        1,
+        Class::Consensus,
+        Bytes::from_static(b"are you there?"),
+    );
+    witness.down(city.id).await;
+    witness.up(city.id).await;
+    city.up(witness.id).await;
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    runtime.shutdown_background();
 }
 
 /// The port is free when the killed runtime's last task is gone.
