@@ -1,17 +1,19 @@
 //! Takes calls: who holds no pinned key never gets past the handshake, and nobody holds the door for long.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error};
 
 use crate::calls::{Caller, meet_self, shown_key};
 use crate::greeting::greet;
 use crate::inbox::PeerIndex;
-use crate::limits::{GREETED_AT_ONCE, GREETED_ON_TRUST};
+use crate::limits::{GREETED_AT_ONCE, GREETED_FROM_ONE, GREETED_ON_TRUST};
 use crate::refused::{Closing, Refused};
 use crate::shared::Shared;
 
@@ -21,33 +23,50 @@ pub(crate) type Waiting = Arc<[Option<mpsc::Sender<Caller>>]>;
 /// Until the endpoint is closed.
 pub(crate) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, waiting: Waiting) {
     let mut greetings: JoinSet<()> = JoinSet::new();
+    let mut from: HashMap<Id, IpAddr> = HashMap::new();
     loop {
         tokio::select! {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { return };
-                let from = incoming.remote_address();
-                if greetings.len() >= GREETED_AT_ONCE {
-                    shared.refuse_caller(from, Refused::Busy);
+                let address = incoming.remote_address();
+                let same = from.values().filter(|ip| **ip == address.ip()).count();
+                if greetings.len() >= GREETED_AT_ONCE || same >= GREETED_FROM_ONE {
+                    shared.refuse_caller(address, Refused::Busy);
                     incoming.refuse();
-                } else if greetings.len() >= GREETED_ON_TRUST && incoming.may_retry()
+                } else if greetings.len() >= GREETED_ON_TRUST
+                    && incoming.may_retry()
                     && !incoming.remote_address_validated()
                 {
                     // Fails only for a caller that was already told so.
                     let _again = incoming.retry();
                 } else {
-                    let (shared, waiting) = (Arc::clone(&shared), Arc::clone(&waiting));
-                    greetings.spawn(async move {
-                        let longest = shared.limits.greeting_timeout;
-                        if timeout(longest, take(&shared, incoming, &waiting)).await.is_err() {
-                            shared.refuse_caller(from, Refused::Greeting);
-                        }
-                    });
+                    let greeting = receive(Arc::clone(&shared), incoming, Arc::clone(&waiting));
+                    from.insert(greetings.spawn(greeting).id(), address.ip());
                 }
             }
-            Some(done) = greetings.join_next() => if let Err(failed) = done {
-                error!(%failed, "a greeting failed");
-            },
+            Some(done) = greetings.join_next_with_id() => {
+                let id = match &done {
+                    Ok((id, ())) => *id,
+                    Err(failed) => {
+                        error!(%failed, "a greeting failed");
+                        failed.id()
+                    }
+                };
+                from.remove(&id);
+            }
         }
+    }
+}
+
+/// Takes one call, within bounded time.
+async fn receive(shared: Arc<Shared>, incoming: Incoming, waiting: Waiting) {
+    let from = incoming.remote_address();
+    let longest = shared.limits.greeting_timeout;
+    if timeout(longest, take(&shared, incoming, &waiting))
+        .await
+        .is_err()
+    {
+        shared.refuse_caller(from, Refused::Greeting);
     }
 }
 

@@ -14,7 +14,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::greeting::{Greeted, greet};
 use crate::identity::fingerprint;
@@ -193,13 +193,13 @@ async fn connect(
     name: &str,
 ) -> Result<Connection, Refused> {
     let address = resolve(endpoint, name).await.map_err(|error| {
-        info!(name, %error, "endpoint cannot be resolved");
+        debug!(name, %error, "endpoint cannot be resolved");
         Refused::Unresolved
     })?;
     let connecting = endpoint
         .connect_with(config, address, SERVER_NAME)
         .map_err(|error| {
-            info!(name, %address, %error, "endpoint cannot be called");
+            debug!(name, %address, %error, "endpoint cannot be called");
             Refused::Unreachable
         })?;
     connecting.await.map_err(|error| match error {

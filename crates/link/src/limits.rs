@@ -143,6 +143,9 @@ pub(crate) const WRITTEN_AT_ONCE: usize = 64 * KIB;
 /// Connections that are being greeted at a time, all others being refused.
 pub(crate) const GREETED_AT_ONCE: usize = 64;
 
+/// Of them, those from one address: who holds connections open there keeps nobody else out.
+pub(crate) const GREETED_FROM_ONE: usize = 16;
+
 /// From so many on, a caller has to prove its address before anything is computed for it.
 pub(crate) const GREETED_ON_TRUST: usize = 8;
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use quinn::{Connection, SendStream};
 
 use super::scenery::{City, Plan, closed_for, eventually, frame, plan, start};
+use crate::limits::GREETED_FROM_ONE;
 use crate::refused::Closing;
 use crate::{Class, Event, Refused};
 
@@ -198,4 +199,24 @@ async fn a_peer_that_reads_nothing_costs_a_full_queue_and_no_more() {
     let mut honest = honest;
     assert_eq!(honest.received().await.3, "for the honest");
     assert_eq!(deaf.close_reason(), None);
+}
+
+#[tokio::test]
+async fn callers_that_say_nothing_keep_nobody_out() {
+    let plans = plan(3);
+    let mut config = plans[2].config(&plans);
+    // Longer than the test.
+    config.limits.greeting_timeout = Duration::from_mins(5);
+    let mut city = start(config);
+    let mut silent = Vec::new();
+    for _ in 0..GREETED_FROM_ONE {
+        silent.push(plans[1].call(&plans[2]).await.unwrap());
+    }
+    let refused = plans[1].call(&plans[2]).await.unwrap_err();
+    assert_eq!(Refused::told_by(&refused), Some(Refused::Busy));
+    assert_eq!(city.refused(Refused::Busy), 1);
+    let honest = plans[0].start(&plans);
+    city.up(honest.id).await;
+    assert_eq!(city.refused(Refused::Greeting), 0);
+    drop(silent);
 }
