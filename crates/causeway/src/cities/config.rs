@@ -223,7 +223,9 @@ impl CityConfig {
                 quoted(&rpc.listen.to_string())
             )),
             None => {
-                text.push_str("# [rpc]\n# listen = \"127.0.0.1:8545\"\n# cors = []\n# hosts = []\n")
+                text.push_str(
+                    "# [rpc]\n# listen = \"127.0.0.1:8545\"\n# cors = []\n# hosts = []\n",
+                );
             }
         }
         text.push_str(
