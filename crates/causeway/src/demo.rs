@@ -1,7 +1,8 @@
 //! `causeway demo`: the main job, shown from outside, over HTTP like any client.
 //!
 //! ```text
-//!  start a chain ▸ deploy a token ▸ transfer ▸ read it back with a proof ▸ check certificate and proof
+//!  start four cities ▸ deploy a token through one ▸ transfer through another ▸ check certificate and proof from a third
+//!  ▸ stop one city ▸ go on
 //! ```
 
 mod client;
@@ -19,22 +20,26 @@ use clap::Args;
 use serde_json::{Value, json};
 use types::{BlockProof, Domain, ValidatorSet};
 
-use crate::city::{City, Plan};
+use crate::city::City;
 use crate::dev::Ended;
+use crate::development::{Development, Plan};
 use crate::terminal::{self, Steps};
 use client::Client;
 
-/// Starts a chain, deploys a token from an account that owns nothing, transfers it, and checks what the chain answers
-/// by its proofs. Then it stays up.
+/// Starts a chain of four cities, deploys a token through one of them from an account that owns nothing, transfers it
+/// through another, checks what a third answers by its proofs, stops one, and goes on. Then it stays up.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// End when everything was shown.
     #[arg(long)]
     exit: bool,
-    /// Port for HTTP and WebSocket; 0 takes a free one.
+    /// Port for HTTP and WebSocket of the first city, the others at the ports after it; 0 takes free ones.
     #[arg(long, default_value_t = 8545)]
     port: u16,
 }
+
+/// Cities: the fewest of which one may fail.
+const CITIES: usize = 4;
 
 /// Tokens made, in the token's smallest unit.
 const SUPPLY: u64 = 1_000_000;
@@ -43,33 +48,37 @@ const SENT: u64 = 2_500;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let end = Ended::listen()?;
-    let mut steps = Steps::new(5);
-    let city = steps.step("start a chain", start(options.port)).await?;
-    let token = match show(&city, &mut steps).await {
+    let mut steps = Steps::new(7);
+    let mut chain = steps.step("start four cities", start(options.port)).await?;
+    let token = match show(&mut chain, &mut steps).await {
         Ok(token) => token,
         Err(error) => {
-            city.stop().await;
+            chain.stop().await;
             return Err(error);
         }
     };
+    let urls: Vec<String> = chain.cities.iter().map(City::rpc_url).collect();
     terminal::result(&format!(
         "HTTP       {}\nWebSocket  {}\nChain id   {}\nToken      {token}",
-        city.rpc_url(),
-        city.ws_url(),
-        city.host.genesis().record.chain_id
+        urls.join(" "),
+        chain.cities[0].ws_url(),
+        chain.genesis().record.chain_id
     ))?;
     if !options.exit {
-        terminal::say("\nThe chain stays up: try it with your own tools. Ctrl-C ends it.");
+        terminal::say(
+            "\nThe chain stays up with three of its four cities: try it with your own tools. Ctrl-C ends it.",
+        );
         end.wait().await;
     }
-    city.stop().await;
+    chain.stop().await;
     Ok(())
 }
 
-async fn start(port: u16) -> anyhow::Result<(City, String)> {
-    let city = City::start(Plan {
+async fn start(port: u16) -> anyhow::Result<(Development, String)> {
+    let chain = Development::start(Plan {
         listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
         data: None,
+        cities: Some(CITIES),
         chain_id: None,
         block_interval_ms: 0,
         cors: Vec::new(),
@@ -77,16 +86,22 @@ async fn start(port: u16) -> anyhow::Result<(City, String)> {
         metrics: None,
     })
     .await?;
-    let note = format!("serving at {}", city.rpc_url());
-    Ok((city, note))
+    let urls: Vec<String> = chain.cities.iter().map(City::rpc_url).collect();
+    let note = format!("serving at {}", urls.join(" "));
+    Ok((chain, note))
+}
+
+/// A client of one city.
+async fn client(chain: &Development, city: usize) -> anyhow::Result<Client> {
+    let address = chain.cities[city].address();
+    Client::connect(address.context("the city serves no RPC")?).await
 }
 
 /// Everything after the start; the token's address.
-async fn show(city: &City, steps: &mut Steps) -> anyhow::Result<Address> {
-    let chain_id = city.host.genesis().record.chain_id;
-    let domain = Domain::new(chain_id, city.host.genesis().network_id);
-    let validators = city.host.genesis().validators.clone();
-    let mut client = Client::connect(city.server.local_addr()).await?;
+async fn show(chain: &mut Development, steps: &mut Steps) -> anyhow::Result<Address> {
+    let chain_id = chain.genesis().record.chain_id;
+    let domain = Domain::new(chain_id, chain.genesis().network_id);
+    let validators = chain.genesis().validators.clone();
     // An account that nobody funded: gas is free.
     let sender = Sender {
         key: PrivateKeySigner::random(),
@@ -94,24 +109,67 @@ async fn show(city: &City, steps: &mut Steps) -> anyhow::Result<Address> {
     };
     let friend = Address::repeat_byte(0x42);
 
-    let deployed = steps
+    let mut first = client(chain, 0).await?;
+    let receipt = steps
         .step(
-            "deploy a token from an account that owns nothing",
-            deploy(&mut client, &sender),
+            "deploy a token through city 1, from an account that owns nothing",
+            deploy(&mut first, &sender),
         )
         .await?;
-    let block = steps
-        .step("transfer", transfer(&mut client, &sender, deployed, friend))
-        .await?;
+    let deployed = token_of(&receipt)?;
+    let mut second = client(chain, 1).await?;
+    wait_for(&mut second, &receipt).await?;
+    let work = transfer(&mut second, &sender, 1, deployed, friend);
+    let block = steps.step("transfer through city 2", work).await?;
+    let mut third = client(chain, 2).await?;
     let (state_root, number) = steps
         .step(
-            "check the block's certificate",
-            certified(&mut client, &domain, &validators, &block),
+            "check the block's certificate, from city 3",
+            certified(&mut third, &domain, &validators, &block),
         )
         .await?;
-    let work = proven(&mut client, deployed, friend, number, state_root);
-    steps.step("check the balance by its proof", work).await?;
+    let sent = U256::from(SENT);
+    let work = proven(&mut third, deployed, friend, number, state_root, sent);
+    steps
+        .step("check the balance by its proof, from city 3", work)
+        .await?;
+
+    steps
+        .step("stop city 4", async {
+            chain.stop_city(3).await;
+            Ok(((), String::from("three of four are left")))
+        })
+        .await?;
+    let work = go_on(&mut first, &mut third, &sender, deployed, friend);
+    let (block, state_root) = steps.step("transfer again through city 1", work).await?;
+    let balance = proven(&mut third, deployed, friend, block, state_root, sent + sent);
+    balance.await?;
     Ok(deployed)
+}
+
+/// One more transfer, read back from another city with its certificate.
+async fn go_on(
+    writer: &mut Client,
+    reader: &mut Client,
+    sender: &Sender,
+    token: Address,
+    friend: Address,
+) -> anyhow::Result<((u64, B256), String)> {
+    let (receipt, _note) = transfer(writer, sender, 2, token, friend).await?;
+    let number = number_of(&receipt)?;
+    let proof = block_proof(reader, &receipt).await?;
+    let note = format!("final in block {number}, without city 4");
+    Ok(((number, proof.read()?.header.state_root), note))
+}
+
+/// The proof of the receipt's block from a city that may learn of it a moment later.
+async fn block_proof(client: &mut Client, receipt: &Value) -> anyhow::Result<BlockProof> {
+    client
+        .receipt(serde_json::from_value(receipt["transactionHash"].clone())?)
+        .await?;
+    client
+        .ask("causeway_getBlockProof", json!([receipt["blockNumber"]]))
+        .await
 }
 
 /// Who signs.
@@ -160,7 +218,7 @@ impl Sender {
     }
 }
 
-async fn deploy(client: &mut Client, sender: &Sender) -> anyhow::Result<(Address, String)> {
+async fn deploy(client: &mut Client, sender: &Sender) -> anyhow::Result<(Value, String)> {
     let receipt = sender
         .send(
             client,
@@ -169,21 +227,25 @@ async fn deploy(client: &mut Client, sender: &Sender) -> anyhow::Result<(Address
             token::creation(U256::from(SUPPLY))?,
         )
         .await?;
-    let address: Address = serde_json::from_value(receipt["contractAddress"].clone())?;
-    Ok((
-        address,
-        format!("{address}, final in block {}", number_of(&receipt)?),
-    ))
+    let note = format!(
+        "{}, final in block {}",
+        token_of(&receipt)?,
+        number_of(&receipt)?
+    );
+    Ok((receipt, note))
 }
 
 async fn transfer(
     client: &mut Client,
     sender: &Sender,
+    nonce: u64,
     token: Address,
     friend: Address,
 ) -> anyhow::Result<(Value, String)> {
     let input = token::transfer(friend, U256::from(SENT));
-    let receipt = sender.send(client, 1, TxKind::Call(token), input).await?;
+    let receipt = sender
+        .send(client, nonce, TxKind::Call(token), input)
+        .await?;
     let note = format!(
         "{SENT} to {friend}, final in block {}",
         number_of(&receipt)?
@@ -198,9 +260,10 @@ async fn certified(
     receipt: &Value,
 ) -> anyhow::Result<((B256, u64), String)> {
     let number = number_of(receipt)?;
-    let proof: BlockProof = client
-        .ask("causeway_getBlockProof", json!([receipt["blockNumber"]]))
-        .await?;
+    let proof = block_proof(client, receipt).await?;
+    let signers = types::Certificate::decode(&proof.certificate)?
+        .signatures
+        .len();
     let proven = proof.verify(domain, validators)?;
     ensure!(
         json!(proven.hash) == receipt["blockHash"],
@@ -208,7 +271,7 @@ async fn certified(
     );
     let total = validators.validators().len();
     let note = format!(
-        "signed by more than two thirds of {total} validator: block {number} is {}",
+        "signed by {signers} of {total} cities: block {number} is {}",
         proven.hash
     );
     Ok(((proven.header.state_root, number), note))
@@ -220,6 +283,7 @@ async fn proven(
     friend: Address,
     number: u64,
     state_root: B256,
+    expected: U256,
 ) -> anyhow::Result<((), String)> {
     let slot = token::balance_slot(friend);
     let proof: Value = client
@@ -230,13 +294,17 @@ async fn proven(
         .await?;
     let balance = token::check_balance(&proof, token, slot, state_root)?;
     ensure!(
-        balance == U256::from(SENT),
-        "the proof shows {balance}, not {SENT}"
+        balance == expected,
+        "the proof shows {balance}, not {expected}"
     );
     Ok((
         (),
         format!("{balance}, proven from the certified state root to the token's storage"),
     ))
+}
+
+fn token_of(receipt: &Value) -> anyhow::Result<Address> {
+    Ok(serde_json::from_value(receipt["contractAddress"].clone())?)
 }
 
 fn number_of(receipt: &Value) -> anyhow::Result<u64> {

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use types::ChainId;
 
-use crate::city::{City, MNEMONIC, Plan};
+use crate::development::{Development, MAX_CITIES, MNEMONIC, Plan};
 use crate::terminal;
 
 /// A development chain: final in one block, durable when a receipt is shown, gas free, ten funded accounts.
@@ -23,9 +23,13 @@ pub(crate) struct Options {
     /// Address to listen on; others than loopback serve no unlocked accounts to strangers.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
     host: IpAddr,
-    /// Port for HTTP and WebSocket; 0 takes a free one.
+    /// Port for HTTP and WebSocket, further cities at the ports after it; 0 takes free ones.
     #[arg(long, default_value_t = 8545)]
     port: u16,
+    /// How many cities keep the chain, each with its own key and data, connected over loopback; 4 or more go on when one
+    /// fails [default: 1].
+    #[arg(long, value_name = "N", value_parser = parse_cities)]
+    cities: Option<usize>,
     /// Where to keep the chain; without it everything is gone at the end.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -49,6 +53,15 @@ pub(crate) struct Options {
     metrics: Option<SocketAddr>,
 }
 
+fn parse_cities(text: &str) -> anyhow::Result<usize> {
+    let count = text.parse()?;
+    anyhow::ensure!(
+        (1..=MAX_CITIES).contains(&count),
+        "1 to {MAX_CITIES} cities"
+    );
+    Ok(count)
+}
+
 fn parse_chain_id(text: &str) -> anyhow::Result<ChainId> {
     Ok(ChainId::new(text.parse()?)?)
 }
@@ -58,6 +71,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let plan = Plan {
         listen: SocketAddr::new(options.host, options.port),
         data: options.data,
+        cities: options.cities,
         chain_id: options.chain_id,
         block_interval_ms: options.block_interval,
         cors: options.cors,
@@ -66,14 +80,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     };
     // Before anything is promised, so that an early signal ends it in order as well.
     let end = Ended::listen()?;
-    let city = City::start(plan).await?;
+    let development = Development::start(plan).await?;
     if options.json {
-        terminal::result(&ready_line(&city)?)?;
+        terminal::result(&ready_line(&development)?)?;
     } else {
-        terminal::result(&ready_table(&city)?)?;
+        terminal::result(&ready_table(&development)?)?;
     }
     end.wait().await;
-    city.stop().await;
+    development.stop().await;
     Ok(())
 }
 
@@ -105,47 +119,74 @@ fn private_key(account: &PrivateKeySigner) -> String {
     hex::encode_prefixed(account.to_bytes())
 }
 
-fn ready_line(city: &City) -> anyhow::Result<String> {
-    let accounts: Vec<_> = city
+fn ready_line(development: &Development) -> anyhow::Result<String> {
+    let accounts: Vec<_> = development
         .accounts
         .iter()
         .map(|account| json!({ "address": account.address().to_checksum(None), "private_key": private_key(account) }))
         .collect();
+    let cities: Vec<_> = development
+        .cities
+        .iter()
+        .map(|city| json!({ "address": city.host.key().address(), "rpc": city.rpc_url(), "ws": city.ws_url() }))
+        .collect();
+    let first = &development.cities[0];
     let mut line = json!({
         "event": "ready",
-        "rpc": city.rpc_url(),
-        "ws": city.ws_url(),
-        "chain_id": city.host.genesis().record.chain_id.get(),
+        "rpc": first.rpc_url(),
+        "ws": first.ws_url(),
+        "chain_id": development.genesis().record.chain_id.get(),
         "accounts": accounts,
+        "cities": cities,
     });
-    if let Some(metrics) = city.metrics {
+    if let Some(metrics) = first.metrics {
         line["metrics"] = json!(format!("http://{metrics}/metrics"));
     }
     Ok(serde_json::to_string(&line)?)
 }
 
-fn ready_table(city: &City) -> anyhow::Result<String> {
+fn ready_table(development: &Development) -> anyhow::Result<String> {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header(["Causeway development chain", ""]);
-    let chain_id = city.host.genesis().record.chain_id;
-    let height = city.host.chain().reader().moment()?.head().header.number;
-    table.add_row(["HTTP", &city.rpc_url()]);
-    table.add_row(["WebSocket", &city.ws_url()]);
+    let first = &development.cities[0];
+    let chain_id = development.genesis().record.chain_id;
+    let height = first.host.chain().reader().moment()?.head().header.number;
+    if let [city] = development.cities.as_slice() {
+        table.add_row(["HTTP", &city.rpc_url()]);
+        table.add_row(["WebSocket", &city.ws_url()]);
+    } else {
+        for (city, number) in development.cities.iter().zip(1..) {
+            table.add_row([
+                format!("City {number}"),
+                format!(
+                    "{}\n{}\n{}",
+                    city.host.key().address(),
+                    city.rpc_url(),
+                    city.ws_url()
+                ),
+            ]);
+        }
+    }
     table.add_row(["Chain id", &chain_id.to_string()]);
     table.add_row(["Latest block", &height.to_string()]);
     table.add_row(["Gas", "free; whatever fee a wallet fills in is accepted"]);
-    let kept = if city.is_temporary() {
+    if development.cities.len() > 1 {
+        let may_fail = (development.cities.len() - 1) / 3;
+        let note = format!("{may_fail} of {} cities", development.cities.len());
+        table.add_row(["May fail", &note]);
+    }
+    let kept = if development.is_temporary() {
         String::from("temporary: gone at the end; keep it with --data DIR")
     } else {
-        city.host.path().display().to_string()
+        development.data().display().to_string()
     };
     table.add_row(["Data", &kept]);
-    if let Some(metrics) = city.metrics {
+    if let Some(metrics) = first.metrics {
         table.add_row(["Metrics", &format!("http://{metrics}/metrics")]);
     }
     table.add_row(["Mnemonic", MNEMONIC]);
-    for (account, index) in city.accounts.iter().zip(0..) {
+    for (account, index) in development.accounts.iter().zip(0..) {
         table.add_row([
             format!("Account {index}"),
             format!("{}\n{}", account.address(), private_key(account)),

@@ -3,10 +3,13 @@
 //! Standard output is a command's result and nothing else; everything else goes to standard error.
 
 mod admin;
+mod cities;
 mod city;
 mod demo;
 mod dev;
+mod development;
 mod metrics;
+mod network;
 mod telemetry;
 mod terminal;
 mod verify;
@@ -39,6 +42,10 @@ enum Command {
     Dev(dev::Options),
     /// Shows the main job: starts a chain, deploys a token, transfers it, and checks the proofs.
     Demo(demo::Options),
+    /// Makes and checks a city: a node that an institution runs in a place.
+    City(cities::Options),
+    /// Founds a network from its cities' cards, and shows what founds one.
+    Network(network::Options),
     /// Checks a stopped city's data: links, certificates, and roots computed anew.
     Verify(verify::Options),
     /// Asks a running city through the socket in its data folder.
@@ -55,6 +62,10 @@ fn main() -> ExitCode {
         Command::Demo(options) => {
             city::runtime().and_then(|runtime| runtime.block_on(demo::run(options)))
         }
+        Command::City(options) => {
+            city::runtime().and_then(|runtime| runtime.block_on(cities::run(options)))
+        }
+        Command::Network(options) => network::run(options),
         Command::Verify(options) => {
             city::runtime().and_then(|runtime| runtime.block_on(verify::run(options)))
         }

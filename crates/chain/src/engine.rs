@@ -87,18 +87,13 @@ impl Engine {
     ///
     /// [`EngineError`].
     pub(crate) fn new(
-        profile: Arc<Profile>,
+        reader: Reader,
         config: Config,
-        tables: Arc<dyn Tables>,
-        state: Arc<State>,
+        pool: Arc<RwLock<Pool>>,
         set: ValidatorSet,
     ) -> Result<Self, EngineError> {
+        let (profile, tables, state) = reader.parts();
         let domain = *profile.domain().ok_or(EngineError::Foreign)?;
-        let reader = Reader::new(
-            Arc::clone(&profile),
-            Arc::clone(&tables),
-            Arc::clone(&state),
-        );
         let moment = reader.moment()?;
         let head = moment.head().clone();
         let number = head.header.number;
@@ -121,7 +116,7 @@ impl Engine {
             tables,
             state,
             reader,
-            pool: Arc::default(),
+            pool,
             set: Arc::new(set),
             order,
             requests,

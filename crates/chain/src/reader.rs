@@ -59,6 +59,16 @@ impl Reader {
         &self.profile
     }
 
+    /// What an engine works on.
+    pub(crate) fn parts(&self) -> (Arc<Profile>, Arc<dyn Tables>, Arc<State>) {
+        let Self {
+            profile,
+            tables,
+            state,
+        } = self;
+        (Arc::clone(profile), Arc::clone(tables), Arc::clone(state))
+    }
+
     /// The chain as it is now.
     ///
     /// # Errors

@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use alloy_primitives::{B256, Bytes};
+use parking_lot::RwLock;
 use state::{History, State};
 use store::tables::{Tables, TablesError};
-use types::{Certificate, Domain};
+use types::{Certificate, Domain, ValidatorSet};
 
 use crate::effects::{Effect, EngineError};
 use crate::engine::{Config, Engine};
 use crate::entry::{Entry, Genesis};
-use crate::{GenesisError, Profile, ReadError, Reader};
+use crate::{GenesisError, Pool, Profile, ReadError, Reader};
 
 /// Most transactions of the log that are looked at for the pool; the newest count. Twice what a pool holds.
 const MAX_TRANSACTIONS: usize = 2 * crate::pool::MAX_TOTAL;
@@ -84,18 +85,41 @@ impl Recovery {
         let domain = Domain::new(chain_id, genesis.network_id);
         let profile = Arc::new(Profile::causeway(genesis.record.clone(), domain));
         let state = Arc::new(State::new(chain_id, history, cache_bytes));
-        let reader = Reader::new(
-            Arc::clone(&profile),
-            Arc::clone(&tables),
-            Arc::clone(&state),
-        );
+        let reader = Reader::new(Arc::clone(&profile), tables, Arc::clone(&state));
         if let Err(error) = reader.moment() {
             let ReadError::NoGenesis = error else {
                 return Err(error.into());
             };
+            let (_, tables, _) = reader.parts();
             genesis.write(&profile, &state, &*tables)?;
         }
-        let engine = Engine::new(profile, config, tables, state, genesis.validators.clone())?;
+        let pool = Arc::default();
+        Self::on(reader, config, pool, genesis.validators.clone())
+    }
+
+    /// Begins anew in a process whose engine failed: whoever holds `reader` and `pool` goes on with them. The pool is
+    /// emptied first, and filled again from the log.
+    ///
+    /// # Errors
+    ///
+    /// [`RecoveryError`].
+    pub fn again(
+        genesis: &Genesis,
+        config: Config,
+        reader: &Reader,
+        pool: Arc<RwLock<Pool>>,
+    ) -> Result<Self, RecoveryError> {
+        *pool.write() = Pool::default();
+        Self::on(reader.clone(), config, pool, genesis.validators.clone())
+    }
+
+    fn on(
+        reader: Reader,
+        config: Config,
+        pool: Arc<RwLock<Pool>>,
+        set: ValidatorSet,
+    ) -> Result<Self, RecoveryError> {
+        let engine = Engine::new(reader, config, pool, set)?;
         let tip = engine.reader().moment()?.head().header.number;
         Ok(Self {
             engine,

@@ -1,28 +1,32 @@
-//! The task that owns one chain: it alone writes it.
+//! The task that owns one chain's engine: it alone writes the chain's rows.
 //!
 //! Inputs are gathered from the mailbox, then the engine and the effects of its answers run as one job on a worker
 //! thread; meanwhile the mailbox fills for the next. A chain without work waits for its mailbox and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::B256;
-use chain::{Commit, Decided, Effect, Engine, EngineError, Notice, PoolError};
-use consensus::{Timeout, TimeoutKind};
-use execution::Transaction;
+use alloy_primitives::{Address, Bytes};
+use chain::{
+    Commit, Decided, Effect, Engine, EngineError, Notice, PeerMessage, Recipients, Timer, TimerKey,
+};
 use store::{Log, LogError, Tables, TablesError};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 use types::ChainId;
 
 use crate::clock::Clock;
-use crate::handle::{NewBlock, Submission};
+use crate::handle::{ChainStatus, NewBlock, Status};
 use crate::metrics::ChainMetrics;
+use crate::peers::{FromPeer, Peers};
 use crate::trim::Trim;
 
-/// Submissions that one job takes from the mailbox.
-const SUBMISSIONS_PER_JOB: usize = 256;
+/// Messages of other cities that one job takes from the mailbox.
+const MESSAGES_PER_JOB: usize = 64;
+
+/// From which round on a height is told to the operator as stuck: one or two rounds without agreement are a dead city.
+const STUCK_ROUND: u32 = 3;
 
 /// Why a chain stopped.
 #[derive(Debug, thiserror::Error)]
@@ -41,115 +45,319 @@ pub(crate) enum Stopped {
     Panicked,
 }
 
+impl Stopped {
+    /// Whether the chain can be started again from its log in this process.
+    pub(crate) const fn is_mendable(&self) -> bool {
+        match self {
+            Self::Panicked => true,
+            Self::Engine(error) => !matches!(error, EngineError::KeyElsewhere { .. }),
+            // Both refuse until they are opened again.
+            Self::Log(_) | Self::Tables(_) => false,
+        }
+    }
+}
+
 /// What a driver writes to and whom it tells.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outside {
     pub(crate) chain_id: ChainId,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) tables: Arc<dyn Tables>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) heads: broadcast::Sender<NewBlock>,
-    pub(crate) pending: broadcast::Sender<Arc<Transaction>>,
     pub(crate) metrics: ChainMetrics,
     pub(crate) trim: Trim,
+    pub(crate) peers: Arc<dyn Peers>,
+    /// The chain's other validators.
+    pub(crate) others: Arc<[Address]>,
+    pub(crate) status: Status,
 }
 
-/// Owns one chain.
+/// What wakes a driver.
 #[derive(Debug)]
-pub(crate) struct Driver {
-    chain: Box<Chain>,
-    inbox: mpsc::Receiver<Submission>,
-    stop: watch::Receiver<bool>,
+pub(crate) struct Inputs {
+    pub(crate) inbox: mpsc::Receiver<FromPeer>,
+    pub(crate) pooled: Arc<Notify>,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
-/// What moves to a worker thread and back.
+/// An engine with its timers: moves to a worker thread and back.
 #[derive(Debug)]
-struct Chain {
+pub(crate) struct Chain {
     engine: Engine,
     outside: Outside,
-    timers: BTreeMap<TimeoutKind, (Instant, Timeout)>,
+    timers: BTreeMap<TimerKey, (Instant, Timer)>,
+    /// The height that the operator was told of as stuck.
+    told_stuck: u64,
 }
 
-impl Driver {
-    pub(crate) fn new(
-        engine: Engine,
-        outside: Outside,
-        inbox: mpsc::Receiver<Submission>,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
+impl Chain {
+    pub(crate) const fn new(engine: Engine, outside: Outside) -> Self {
         Self {
-            chain: Box::new(Chain {
-                engine,
-                outside,
-                timers: BTreeMap::new(),
-            }),
-            inbox,
-            stop,
+            engine,
+            outside,
+            timers: BTreeMap::new(),
+            told_stuck: 0,
         }
     }
 
-    /// Performs what recovery asks for, then serves until told to stop or every handle is gone.
-    pub(crate) async fn run(self, first: Vec<Effect>) {
-        let Self {
-            chain,
-            mut inbox,
-            mut stop,
-        } = self;
-        let chain_id = chain.outside.chain_id;
-        match serve(chain, &mut inbox, &mut stop, first).await {
-            Ok(()) => tracing::debug!(%chain_id, "chain closed"),
+    /// Performs what recovery asks for, then serves until told to stop.
+    pub(crate) async fn serve(
+        self,
+        first: Vec<Effect>,
+        inputs: &mut Inputs,
+    ) -> Result<(), Stopped> {
+        let mut chain = job(Box::new(self), move |chain| {
+            chain.perform(first)?;
+            chain.make_block()
+        })
+        .await?;
+        let mut messages = Vec::new();
+        loop {
+            let timer = chain.timers.values().map(|(at, _)| *at).min();
+            let due = chain.due();
+            tokio::select! {
+                biased;
+                () = told(&mut inputs.stop) => return Ok(()),
+                count = inputs.inbox.recv_many(&mut messages, MESSAGES_PER_JOB) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    let messages = std::mem::take(&mut messages);
+                    chain = job(chain, move |chain| {
+                        chain.hear(messages)?;
+                        chain.make_block()
+                    })
+                    .await?;
+                }
+                () = sleep_until(due) => {
+                    chain = job(chain, Self::make_block).await?;
+                }
+                () = sleep_until(timer) => {
+                    chain = job(chain, |chain| {
+                        chain.fire_timers()?;
+                        chain.make_block()
+                    })
+                    .await?;
+                }
+                // Something is in the pool: the loop looks whether a height is due.
+                () = inputs.pooled.notified() => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, messages: Vec<FromPeer>) -> Result<(), Stopped> {
+        for message in messages {
+            match message {
+                FromPeer::Connected { peer } => {
+                    let effects = self.engine.connected(peer);
+                    self.perform(effects)?;
+                }
+                FromPeer::Message { peer, payload } => self.take(peer, &payload)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, peer: Address, payload: &Bytes) -> Result<(), Stopped> {
+        let message = match PeerMessage::decode(payload) {
+            Ok(message) => message,
             Err(error) => {
-                tracing::error!(
-                    %chain_id,
-                    error = &error as &dyn std::error::Error,
-                    "chain stopped; it answers reads, and goes on when the program is started again"
+                tracing::debug!(%peer, %error, "no message");
+                self.outside.metrics.refused("form");
+                return Ok(());
+            }
+        };
+        let started = Instant::now();
+        let received = self
+            .engine
+            .receive(peer, message, self.outside.clock.now_ms());
+        let effects = match received {
+            Ok(effects) => effects,
+            Err(error) => {
+                let last_words = self.engine.last_words();
+                if !last_words.is_empty() {
+                    self.perform(last_words)?;
+                    self.outside.log.sync(self.outside.log.end())?;
+                }
+                return Err(error.into());
+            }
+        };
+        self.outside.metrics.heard(started.elapsed());
+        self.perform(effects)
+    }
+
+    /// When the next height may start; `None` when there is nothing to start it for.
+    fn due(&self) -> Option<Instant> {
+        let wait_ms = self
+            .engine
+            .due_ms()?
+            .saturating_sub(self.outside.clock.now_ms());
+        Some(Instant::now() + Duration::from_millis(wait_ms))
+    }
+
+    /// Makes the next block, if one is due; then the mailbox is looked at again.
+    fn make_block(&mut self) -> Result<(), Stopped> {
+        let started = Instant::now();
+        let effects = self.engine.wake(self.outside.clock.now_ms())?;
+        if !effects.is_empty() {
+            self.outside.metrics.built(started.elapsed());
+            self.perform(effects)?;
+        }
+        self.tell();
+        Ok(())
+    }
+
+    fn fire_timers(&mut self) -> Result<(), Stopped> {
+        let now = Instant::now();
+        let due: Vec<TimerKey> = self
+            .timers
+            .iter()
+            .filter(|(_, (at, _))| *at <= now)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            if let Some((_, timer)) = self.timers.remove(&key) {
+                let effects = self.engine.timer(timer, self.outside.clock.now_ms())?;
+                self.perform(effects)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Performs effects in order; what comes after a failure is not performed.
+    fn perform(&mut self, effects: Vec<Effect>) -> Result<(), Stopped> {
+        let mut payloads: Vec<Vec<u8>> = Vec::new();
+        let mut left = VecDeque::from(effects);
+        while let Some(effect) = left.pop_front() {
+            match effect {
+                Effect::Append(payload) => payloads.push(payload),
+                Effect::Sync => {
+                    self.append(&mut payloads)?;
+                    let started = Instant::now();
+                    self.outside.log.sync(self.outside.log.end())?;
+                    self.outside.metrics.synced(started.elapsed());
+                }
+                // What follows a block comes after everything that came with it.
+                Effect::Commit(commit) => {
+                    self.append(&mut payloads)?;
+                    left.extend(self.commit(*commit)?);
+                }
+                Effect::Schedule { timer, after } => {
+                    self.timers
+                        .insert(timer.key(), (Instant::now() + after, timer));
+                }
+                Effect::CancelTimeouts => self
+                    .timers
+                    .retain(|key, _| !matches!(key, TimerKey::Consensus(_))),
+                Effect::Send { to, message } => {
+                    self.append(&mut payloads)?;
+                    self.send(to, &message);
+                }
+                Effect::Evidence(batch) => {
+                    tracing::warn!(chain_id = %self.outside.chain_id, "a validator signed twice; the evidence is kept");
+                    self.outside.metrics.evidence();
+                    self.outside.tables.commit(batch)?;
+                }
+                Effect::Notice(notice) => self.notice(notice),
+            }
+        }
+        self.append(&mut payloads)
+    }
+
+    fn send(&self, to: Recipients, message: &PeerMessage) {
+        let (class, payload) = (message.class(), Bytes::from(message.encode()));
+        let send = |to: Address| {
+            self.outside
+                .peers
+                .send(to, self.outside.chain_id, class, payload.clone());
+        };
+        match to {
+            Recipients::All => self.outside.others.iter().copied().for_each(send),
+            Recipients::One(city) => send(city),
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        let chain_id = self.outside.chain_id;
+        match notice {
+            Notice::ClockBehind { by_ms } => {
+                let by = Duration::from_millis(by_ms);
+                tracing::warn!(%chain_id, ?by, "the clock is behind the latest block");
+            }
+            Notice::Refused { from, reason } => {
+                tracing::debug!(%chain_id, %from, reason, "a message was refused");
+                self.outside.metrics.refused(reason);
+            }
+            Notice::InvalidBlock { proposer, hash } => {
+                tracing::warn!(%chain_id, %proposer, %hash, "a proposed block breaks a rule");
+                self.outside.metrics.refused("block");
+            }
+            Notice::Silent { until } => {
+                tracing::warn!(
+                    %chain_id, until,
+                    "this city lost its log: it follows, and signs nothing up to this height"
                 );
             }
-        }
-        // Whoever waits for a verdict is told, and whoever comes later finds the mailbox closed.
-        inbox.close();
-        while let Some(submission) = inbox.recv().await {
-            refuse(submission);
+            Notice::Behind { number, of } => {
+                tracing::info!(%chain_id, number, of, "catching up");
+            }
         }
     }
-}
 
-async fn serve(
-    mut chain: Box<Chain>,
-    inbox: &mut mpsc::Receiver<Submission>,
-    stop: &mut watch::Receiver<bool>,
-    first: Vec<Effect>,
-) -> Result<(), Stopped> {
-    chain = job(chain, move |chain| {
-        chain.perform(first)?;
-        chain.make_block()
-    })
-    .await?;
-    let mut submissions = Vec::new();
-    loop {
-        let timer = chain.timers.values().map(|(at, _)| *at).min();
-        let due = chain.due();
-        tokio::select! {
-            biased;
-            () = told(stop) => return Ok(()),
-            count = inbox.recv_many(&mut submissions, SUBMISSIONS_PER_JOB) => {
-                if count == 0 {
-                    return Ok(());
-                }
-                let batch = std::mem::take(&mut submissions);
-                chain = job(chain, move |chain| {
-                    chain.admit(batch)?;
-                    chain.make_block()
-                })
-                .await?;
-            }
-            () = sleep_until(due) => {
-                chain = job(chain, Chain::make_block).await?;
-            }
-            () = sleep_until(timer) => {
-                chain = job(chain, Chain::fire_timers).await?;
-            }
+    /// Shows how the chain does, and says once a height when it is stuck.
+    fn tell(&mut self) {
+        let agreeing = self.engine.agreeing();
+        self.outside.status.set(ChainStatus {
+            behind: self.engine.behind(),
+            agreeing,
+        });
+        if let Some((height, round)) = agreeing
+            && round >= STUCK_ROUND
+            && self.told_stuck != height
+        {
+            self.told_stuck = height;
+            let is_connected = |other: &&Address| self.outside.peers.is_connected(**other);
+            let reached = self.outside.others.iter().filter(is_connected).count();
+            tracing::warn!(
+                chain_id = %self.outside.chain_id, height, round,
+                "no agreement: {reached} of {} other validators can be reached, and more than two thirds of all must \
+                 vote; reads are answered, and it goes on when they return",
+                self.outside.others.len()
+            );
         }
+    }
+
+    fn append(&self, payloads: &mut Vec<Vec<u8>>) -> Result<(), Stopped> {
+        if payloads.is_empty() {
+            return Ok(());
+        }
+        let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+        self.outside
+            .log
+            .append(self.outside.chain_id.get(), &slices)?;
+        payloads.clear();
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<Vec<Effect>, Stopped> {
+        let Commit { batch, decided } = commit;
+        let started = Instant::now();
+        self.outside.tables.commit(batch)?;
+        self.outside
+            .metrics
+            .committed(started.elapsed(), &decided.block, decided.round);
+        let new = new_block(&decided);
+        let next = self
+            .engine
+            .committed(decided, self.outside.clock.now_ms())?;
+        // Nobody listening is no error.
+        drop(self.outside.heads.send(new));
+        self.outside.metrics.pool(self.engine.pool().read().len());
+        self.outside
+            .trim
+            .after_block(&self.engine, &self.outside.log, &self.outside.tables)?;
+        Ok(next)
     }
 }
 
@@ -179,147 +387,6 @@ async fn job(
     match done.await {
         Ok((chain, result)) => result.map(|()| chain),
         Err(_panic) => Err(Stopped::Panicked),
-    }
-}
-
-fn refuse(submission: Submission) {
-    let verdicts = submission
-        .transactions
-        .iter()
-        .map(|_| Err(PoolError::Stopped))
-        .collect();
-    // The caller may have stopped waiting.
-    drop(submission.answer.send(verdicts));
-}
-
-impl Chain {
-    /// Judges transactions, writes the good ones to the log, and only then tells their hashes.
-    fn admit(&mut self, submissions: Vec<Submission>) -> Result<(), Stopped> {
-        let now_ms = self.outside.clock.now_ms();
-        let (mut transactions, mut answers) = (Vec::new(), Vec::with_capacity(submissions.len()));
-        for submission in submissions {
-            answers.push((submission.transactions.len(), submission.answer));
-            transactions.extend(submission.transactions);
-        }
-        let admitted = self.engine.admit(transactions, now_ms);
-        let payloads: Vec<&[u8]> = admitted.entries.iter().map(Vec::as_slice).collect();
-        if !payloads.is_empty() {
-            self.outside
-                .log
-                .append(self.outside.chain_id.get(), &payloads)?;
-        }
-        let mut verdicts: Vec<Result<B256, PoolError>> = admitted.verdicts;
-        for (count, answer) in answers {
-            let rest = verdicts.split_off(count.min(verdicts.len()));
-            // The caller may have stopped waiting; its transactions stand all the same.
-            drop(answer.send(verdicts));
-            verdicts = rest;
-        }
-        for transaction in admitted.accepted {
-            // Nobody listening is no error.
-            drop(self.outside.pending.send(transaction));
-        }
-        self.outside.metrics.pool(self.engine.pool().read().len());
-        Ok(())
-    }
-
-    /// When the next height may start; `None` when there is nothing to start it for.
-    fn due(&self) -> Option<Instant> {
-        let wait_ms = self
-            .engine
-            .due_ms()?
-            .saturating_sub(self.outside.clock.now_ms());
-        Some(Instant::now() + Duration::from_millis(wait_ms))
-    }
-
-    /// Makes the next block, if one is due; then the mailbox is looked at again.
-    fn make_block(&mut self) -> Result<(), Stopped> {
-        let started = Instant::now();
-        let effects = self.engine.wake(self.outside.clock.now_ms())?;
-        if effects.is_empty() {
-            return Ok(());
-        }
-        self.outside.metrics.built(started.elapsed());
-        self.perform(effects)
-    }
-
-    fn fire_timers(&mut self) -> Result<(), Stopped> {
-        let now = Instant::now();
-        let due: Vec<TimeoutKind> = self
-            .timers
-            .iter()
-            .filter(|(_, (at, _))| *at <= now)
-            .map(|(kind, _)| *kind)
-            .collect();
-        for kind in due {
-            if let Some((_, timeout)) = self.timers.remove(&kind) {
-                let effects = self.engine.timeout(timeout, self.outside.clock.now_ms())?;
-                self.perform(effects)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Performs effects in order; what comes after a failure is not performed.
-    fn perform(&mut self, effects: Vec<Effect>) -> Result<(), Stopped> {
-        let mut payloads: Vec<Vec<u8>> = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Append(payload) => payloads.push(payload),
-                Effect::Sync => {
-                    self.append(&mut payloads)?;
-                    let started = Instant::now();
-                    self.outside.log.sync(self.outside.log.end())?;
-                    self.outside.metrics.synced(started.elapsed());
-                }
-                Effect::Commit(commit) => self.commit(*commit)?,
-                Effect::Schedule(timeout) => {
-                    self.timers
-                        .insert(timeout.kind, (Instant::now() + timeout.duration, timeout));
-                }
-                Effect::CancelTimeouts => self.timers.clear(),
-                // A chain of one validator has nobody to send to.
-                Effect::Publish(_) | Effect::Restream { .. } => {}
-                Effect::Evidence(found) => {
-                    tracing::warn!(chain_id = %self.outside.chain_id, ?found, "validators signed twice");
-                }
-                Effect::Notice(Notice::ClockBehind { by_ms }) => {
-                    let by = Duration::from_millis(by_ms);
-                    tracing::warn!(chain_id = %self.outside.chain_id, ?by, "the clock is behind the latest block");
-                }
-            }
-        }
-        self.append(&mut payloads)
-    }
-
-    fn append(&mut self, payloads: &mut Vec<Vec<u8>>) -> Result<(), Stopped> {
-        if payloads.is_empty() {
-            return Ok(());
-        }
-        let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
-        self.outside
-            .log
-            .append(self.outside.chain_id.get(), &slices)?;
-        payloads.clear();
-        Ok(())
-    }
-
-    fn commit(&mut self, commit: Commit) -> Result<(), Stopped> {
-        let Commit { batch, decided } = commit;
-        let started = Instant::now();
-        self.outside.tables.commit(batch)?;
-        self.outside
-            .metrics
-            .committed(started.elapsed(), &decided.block);
-        let new = new_block(&decided);
-        self.engine.committed(decided);
-        // Nobody listening is no error.
-        drop(self.outside.heads.send(new));
-        self.outside.metrics.pool(self.engine.pool().read().len());
-        self.outside
-            .trim
-            .after_block(&self.engine, &self.outside.log, &self.outside.tables)?;
-        Ok(())
     }
 }
 

@@ -10,6 +10,12 @@ use types::NodeKey;
 /// The newest format of the folder that this program knows.
 const FORMAT: u32 = 1;
 
+/// Name of the file with an encrypted key, which this crate does not read.
+const KEYSTORE: &str = "node.key.json";
+
+/// Name of the file that says that the key has never signed.
+const UNUSED: &str = "key.unused";
+
 /// A data folder that belongs to this process until it is dropped.
 #[derive(Debug)]
 pub struct Folder {
@@ -141,6 +147,48 @@ impl Folder {
         &self.path
     }
 
+    /// Says that a key that is about to be made has never signed. Whoever makes a key calls this first.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`].
+    pub fn mark_unused(&self) -> Result<(), FolderError> {
+        let path = self.path.join(UNUSED);
+        let text = b"The node key in this folder has never signed. Removed when it may have.\n";
+        write_whole(&path, text).map_err(|source| FolderError::Io {
+            action: "write",
+            path,
+            source,
+        })
+    }
+
+    /// Whether the node key has never signed. If it may have, and there is no log, then the log is lost.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.path.join(UNUSED).exists()
+    }
+
+    /// The node key may sign from now on: what it signs is in the log.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`].
+    pub fn mark_used(&self) -> Result<(), FolderError> {
+        let path = self.path.join(UNUSED);
+        let failed = |source| FolderError::Io {
+            action: "remove",
+            path: path.clone(),
+            source,
+        };
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        }
+        let folder = File::open(&self.path).map_err(failed)?;
+        folder.sync_all().map_err(failed)
+    }
+
     /// The city's node key: read from `node.key` (mode 0600), made on first use.
     ///
     /// # Errors
@@ -154,11 +202,18 @@ impl Folder {
                 what: "its file `node.key` does not hold 32 bytes in hexadecimal that are a key",
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.path.join(KEYSTORE).exists() {
+                    return Err(FolderError::Foreign {
+                        path: self.path.clone(),
+                        what: "its node key is encrypted: `causeway city run` can read it",
+                    });
+                }
                 let failed = |source| FolderError::Io {
                     action: "make a node key at",
                     path: path.clone(),
                     source,
                 };
+                self.mark_unused()?;
                 let key = fresh_key().map_err(failed)?;
                 let text = format!("{}\n", alloy_primitives::hex::encode(key.to_bytes()));
                 write_whole(&path, text.as_bytes()).map_err(failed)?;

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use alloy_consensus::ReceiptEnvelope;
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use chain::{Block, Pool, PoolError, Reader};
 use execution::Transaction;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::admission::{Incoming, Submission};
 use crate::clock::Clock;
+use crate::peers::Peers;
 
 /// A block that has just become final, and durable here.
 #[derive(Clone, Debug)]
@@ -20,23 +22,39 @@ pub struct NewBlock {
     pub receipts: Arc<Vec<ReceiptEnvelope>>,
 }
 
-/// Transactions for one chain, and where the verdicts go.
-#[derive(Debug)]
-pub(crate) struct Submission {
-    pub(crate) transactions: Vec<Transaction>,
-    pub(crate) answer: oneshot::Sender<Vec<Result<B256, PoolError>>>,
+/// How a chain does among its cities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChainStatus {
+    /// The latest block that another city says it has, when that is above this city's own.
+    pub behind: Option<u64>,
+    /// The height that is being agreed on, and its round; `None` while the chain is parked.
+    pub agreeing: Option<(u64, u32)>,
+}
+
+/// Written by the chain's driver; a lock and not a task, because it is two words.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Status(Arc<Mutex<ChainStatus>>);
+
+impl Status {
+    pub(crate) fn set(&self, status: ChainStatus) {
+        *self.0.lock() = status;
+    }
 }
 
 /// A hosted chain. Cheap to clone; the chain stops when its host does, not when handles go.
 #[derive(Clone, Debug)]
 pub struct ChainHandle {
     pub(crate) reader: Reader,
-    /// Written by the chain's driver alone; a lock and not a task, because a wallet's question must not wait for a block.
+    /// Written by the chain's entrance and engine; a lock and not a task, because a wallet's question must not wait for a block.
     pub(crate) pool: Arc<RwLock<Pool>>,
-    pub(crate) inbox: mpsc::Sender<Submission>,
+    pub(crate) inbox: mpsc::Sender<Incoming>,
     pub(crate) heads: broadcast::Sender<NewBlock>,
     pub(crate) pending: broadcast::Sender<Arc<Transaction>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) status: Status,
+    pub(crate) peers: Arc<dyn Peers>,
+    /// The chain's other validators.
+    pub(crate) others: Arc<[Address]>,
 }
 
 impl ChainHandle {
@@ -54,10 +72,10 @@ impl ChainHandle {
         let (answer, verdicts) = oneshot::channel();
         if self
             .inbox
-            .send(Submission {
+            .send(Incoming::Submitted(Submission {
                 transactions,
                 answer,
-            })
+            }))
             .await
             .is_err()
         {
@@ -81,6 +99,19 @@ impl ChainHandle {
     #[must_use]
     pub fn pending(&self) -> broadcast::Receiver<Arc<Transaction>> {
         self.pending.subscribe()
+    }
+
+    /// How the chain does among its cities.
+    #[must_use]
+    pub fn status(&self) -> ChainStatus {
+        *self.status.0.lock()
+    }
+
+    /// How many of the chain's other validators are connected.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        let is_connected = |other: &&Address| self.peers.is_connected(**other);
+        self.others.iter().filter(is_connected).count()
     }
 
     /// Unix milliseconds by the city's clock.

@@ -1,27 +1,36 @@
 //! A city's data folder with everything in it that runs.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chain::{Entry, EntryError, Genesis, Recovery, RecoveryError};
+use alloy_primitives::Address;
+use chain::{Effect, Engine, Entry, EntryError, Genesis, Recovery, RecoveryError};
 use consensus::Timeouts;
+use link::{Event, Identity, Limits, Links, Peer, PeerId};
 use state::History;
 use store::{
     Log, LogError, LsmOptions, LsmTables, Position, SegmentLog, SegmentOptions, Tables, TablesError,
 };
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use types::{ChainId, NodeKey};
 
+use crate::admission::{Admission, Entrance};
 use crate::clock::Clock;
-use crate::driver::{Driver, Outside};
+use crate::driver::{Chain, Inputs, Outside};
 use crate::folder::{Folder, FolderError};
-use crate::handle::ChainHandle;
+use crate::handle::{ChainHandle, Status};
 use crate::metrics::NodeMetrics;
+use crate::peers::{Dispatcher, Mailboxes, NoPeers, Peers};
 use crate::trim::Trim;
 
 /// Submissions that may wait for one chain before a sender must.
 const INBOX: usize = 1_024;
+/// Messages of other cities that may wait for one chain before they are not read any more.
+const MESSAGES: usize = 1_024;
+/// How often in a row a chain is started again after its engine failed; a block in between starts the count anew.
+const RESTARTS: u32 = 3;
 /// Blocks that a slow subscriber may be behind before it misses some.
 const HEADS: usize = 1_024;
 /// Pool transactions that a slow subscriber may be behind before it misses some.
@@ -42,6 +51,8 @@ pub struct Options {
     pub trim_after_bytes: u64,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Whether the chain is only read: nothing is signed, nothing made, and no other city met.
+    pub only_read: bool,
 }
 
 impl Options {
@@ -55,6 +66,21 @@ impl Options {
             branch_cache_bytes: 32 << 20,
             trim_after_bytes: 64 << 20,
             clock,
+            only_read: false,
+        }
+    }
+
+    /// For a city of a network: the last 8,192 blocks of history.
+    #[must_use]
+    pub fn city(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            segments: SegmentOptions::default(),
+            tables: LsmOptions::default(),
+            history: History::Blocks(8_192),
+            branch_cache_bytes: 64 << 20,
+            trim_after_bytes: 256 << 20,
+            clock,
+            only_read: false,
         }
     }
 }
@@ -87,6 +113,15 @@ pub enum StartError {
         /// Why.
         source: EntryError,
     },
+    /// The links to the other cities cannot be had.
+    #[error(transparent)]
+    Links(#[from] link::StartError),
+    /// The chain has other validators, and nothing is known of them.
+    #[error("the chain has {count} validators; this folder is run by `causeway city run`")]
+    Unconnected {
+        /// How many.
+        count: usize,
+    },
     /// There is no chain in the folder.
     #[error("the data folder {} holds no chain", .path.display())]
     Empty {
@@ -105,6 +140,56 @@ pub enum StartError {
     },
 }
 
+/// A city's place: its folder, which belongs to this process, and its key.
+#[derive(Debug)]
+pub struct Seat {
+    /// The data folder.
+    pub folder: Folder,
+    /// The city's node key.
+    pub key: Arc<NodeKey>,
+}
+
+impl Seat {
+    /// Takes the folder at `path`, with the plain key that is in it, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`].
+    pub fn take(path: &Path) -> Result<Self, FolderError> {
+        let folder = Folder::open(path)?;
+        let key = Arc::new(folder.node_key()?);
+        Ok(Self { folder, key })
+    }
+}
+
+/// The other cities of the network, and how this one meets them.
+#[derive(Debug)]
+pub struct Cities {
+    /// The key of this city's links.
+    pub identity: Identity,
+    /// Where other cities are awaited (UDP).
+    pub listen: SocketAddr,
+    /// All cities of the network, this one perhaps among them.
+    pub peers: Vec<Peer>,
+}
+
+impl Cities {
+    fn meet(
+        self,
+        key: &NodeKey,
+        genesis: &Genesis,
+    ) -> Result<(Links, mpsc::Receiver<Event>), link::StartError> {
+        Links::start(link::Config {
+            identity: self.identity,
+            own: PeerId(key.address().into_array()),
+            network: genesis.network_id.0.0,
+            listen: self.listen,
+            peers: self.peers,
+            limits: Limits::default(),
+        })
+    }
+}
+
 /// A running city.
 #[derive(Debug)]
 pub struct Host {
@@ -115,8 +200,9 @@ pub struct Host {
     chain: ChainHandle,
     genesis: Genesis,
     metrics: NodeMetrics,
+    links: Option<Links>,
     tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    stop: Arc<watch::Sender<bool>>,
 }
 
 impl Host {
@@ -132,44 +218,61 @@ impl Host {
         wanted: Option<ChainId>,
         found: impl FnOnce(&NodeKey) -> Genesis,
     ) -> Result<Self, StartError> {
-        Self::launch(path, options, wanted, |key| Some(found(key)))
+        let seat = Seat::take(path)?;
+        Self::launch(seat, options, wanted, None, |key| Some(found(key)))
     }
 
-    /// Opens the data folder at `path` and continues its chain. Blocks while the log is read, and must be called within a
-    /// runtime.
+    /// Opens the data folder at `path` and shows its chain, which stands still. Blocks while the log is read, and must be
+    /// called within a runtime.
     ///
     /// # Errors
     ///
     /// [`StartError`], [`StartError::Empty`] when there is no chain in it.
+    ///
+    /// # Panics
+    ///
+    /// Never: a constant is a key.
     pub fn open(path: &Path, options: &Options) -> Result<Self, StartError> {
-        Self::launch(path, options, None, |_key| None)
+        // It signs nothing: the city's own key is not needed, and may be encrypted.
+        let nobody = NodeKey::from_bytes(&[1; 32]).expect("a small number is a key");
+        let seat = Seat {
+            folder: Folder::open(path)?,
+            key: Arc::new(nobody),
+        };
+        let options = Options {
+            only_read: true,
+            ..options.clone()
+        };
+        Self::launch(seat, &options, None, None, |_key| None)
     }
 
-    fn launch(
-        path: &Path,
+    /// Continues the chain in the folder of `seat`, or begins the one that `found` makes for its key, with the other
+    /// cities. Blocks while the log is read, and must be called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; the folder is as it was.
+    pub fn launch(
+        seat: Seat,
         options: &Options,
         wanted: Option<ChainId>,
+        cities: Option<Cities>,
         found: impl FnOnce(&NodeKey) -> Option<Genesis>,
     ) -> Result<Self, StartError> {
-        let folder = Folder::open(path)?;
-        let key = Arc::new(folder.node_key()?);
-        let (log, opened) = SegmentLog::open(&path.join("log"), options.segments)?;
-        if let Some(at) = opened.damage {
-            return Err(LogError::Damaged { at }.into());
-        }
-        let log = Arc::new(log);
-        let tables = Arc::new(LsmTables::open(&path.join("tables"), options.tables)?);
+        let Seat { folder, key } = seat;
+        let (log, tables) = open_store(folder.path(), options)?;
         let genesis = match known_genesis(&*log, &*tables)? {
             Some(genesis) => genesis,
             None => {
                 let genesis = found(&key).ok_or_else(|| StartError::Empty {
-                    path: path.to_path_buf(),
+                    path: folder.path().to_path_buf(),
                 })?;
-                let end = log.append(genesis.record.chain_id.get(), &[&genesis.to_entry()])?;
-                log.sync(end)?;
+                begin(&*log, &genesis, folder.is_unused())?;
                 genesis
             }
         };
+        // What it signs from now on is in the log.
+        folder.mark_used()?;
         let chain_id = genesis.record.chain_id;
         if let Some(wanted) = wanted.filter(|wanted| *wanted != chain_id) {
             return Err(StartError::OtherChain {
@@ -177,19 +280,41 @@ impl Host {
                 wanted,
             });
         }
+        let count = genesis.validators.validators().len();
+        if cities.is_none() && count > 1 && !options.only_read {
+            return Err(StartError::Unconnected { count });
+        }
         let metrics = NodeMetrics::new(
             Arc::clone(&log) as Arc<dyn Log>,
             Arc::clone(&tables) as Arc<dyn Tables>,
         );
         let (stop, stopped) = watch::channel(false);
+        let stop = Arc::new(stop);
         let mut tasks = JoinSet::new();
-        let parts = Parts {
+        let met = cities
+            .map(|cities| cities.meet(&key, &genesis))
+            .transpose()?;
+        let links = met.as_ref().map(|(links, _)| links.clone());
+        let shared = Shared {
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,
             key: Arc::clone(&key),
-            stopped,
+            peers: match &links {
+                Some(links) => Arc::new(links.clone()) as _,
+                None => Arc::new(NoPeers) as Arc<dyn Peers>,
+            },
+            options: options.clone(),
+            genesis: genesis.clone(),
         };
-        let chain = start_chain(&genesis, options, parts, &metrics, &mut tasks)?;
+        let (chain, mailboxes) = start_chain(shared, &metrics, &stopped, &mut tasks)?;
+        if let Some((_, events)) = met {
+            let dispatcher = Dispatcher {
+                events,
+                chains: [(chain_id.get(), mailboxes)].into(),
+                halt: Arc::clone(&stop),
+            };
+            tasks.spawn(dispatcher.run());
+        }
         Ok(Self {
             folder,
             key,
@@ -198,6 +323,7 @@ impl Host {
             chain,
             genesis,
             metrics,
+            links,
             tasks,
             stop,
         })
@@ -233,9 +359,19 @@ impl Host {
         &self.metrics
     }
 
+    /// The links to the other cities, where there are some.
+    #[must_use]
+    pub const fn links(&self) -> Option<&Links> {
+        self.links.as_ref()
+    }
+
     /// Stops all chains, writes what is in memory, and lets go of the folder. A crash instead loses nothing that counts.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
+        // The end of the links ends whoever listens to them.
+        if let Some(links) = self.links.take() {
+            links.stop().await;
+        }
         while let Some(done) = self.tasks.join_next().await {
             if let Err(error) = done {
                 tracing::error!(%error, "a chain's task ended badly");
@@ -258,12 +394,39 @@ impl Host {
     }
 }
 
-/// What every chain of a city shares.
-struct Parts {
+/// What every chain of a city shares, and what this one began with.
+#[derive(Debug)]
+struct Shared {
     log: Arc<dyn Log>,
     tables: Arc<dyn Tables>,
     key: Arc<NodeKey>,
-    stopped: watch::Receiver<bool>,
+    peers: Arc<dyn Peers>,
+    options: Options,
+    genesis: Genesis,
+}
+
+fn open_store(
+    path: &Path,
+    options: &Options,
+) -> Result<(Arc<SegmentLog>, Arc<LsmTables>), StartError> {
+    let (log, opened) = SegmentLog::open(&path.join("log"), options.segments)?;
+    if let Some(at) = opened.damage {
+        return Err(LogError::Damaged { at }.into());
+    }
+    let tables = LsmTables::open(&path.join("tables"), options.tables)?;
+    Ok((Arc::new(log), Arc::new(tables)))
+}
+
+/// Writes the first entries of a chain. A key that may have signed before, and has no log, lost it.
+fn begin(log: &dyn Log, genesis: &Genesis, is_unused: bool) -> Result<(), LogError> {
+    let mut entries = vec![genesis.to_entry()];
+    if !is_unused && genesis.validators.validators().len() > 1 {
+        tracing::warn!("this city's key was used before, and its log is not here");
+        entries.push(Entry::lost_log());
+    }
+    let payloads: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+    let end = log.append(genesis.record.chain_id.get(), &payloads)?;
+    log.sync(end)
 }
 
 /// The chain that the folder holds: in its rows, or, when it began just before a crash, in its log.
@@ -281,77 +444,209 @@ fn known_genesis(log: &dyn Log, tables: &dyn Tables) -> Result<Option<Genesis>, 
     Ok(found)
 }
 
-fn start_chain(
-    genesis: &Genesis,
-    options: &Options,
-    parts: Parts,
-    metrics: &NodeMetrics,
-    tasks: &mut JoinSet<()>,
-) -> Result<ChainHandle, StartError> {
-    let Parts {
-        log,
-        tables,
-        key,
-        stopped,
-    } = parts;
-    let chain_id = genesis.record.chain_id;
-    let failed = |source| StartError::Recovery { chain_id, source };
-    let config = chain::Config {
-        key,
-        timeouts: Timeouts::default(),
-    };
-    let mut recovery = Recovery::begin(
-        genesis,
-        config,
-        Arc::clone(&tables),
-        options.history,
-        options.branch_cache_bytes,
-    )
-    .map_err(failed)?;
-    let mut outcome = Ok(());
-    let mut start = None;
-    log.replay(Position::default(), &mut |entry| {
-        start.get_or_insert(entry.position);
-        if entry.chain == chain_id.get() {
-            outcome = Entry::decode(&entry.payload)
-                .map_err(|source| StartError::Entry {
-                    at: entry.position,
-                    source,
-                })
-                .and_then(|entry| recovery.feed(entry).map_err(failed));
-        }
-        outcome.is_ok()
-    })?;
-    outcome?;
-    let replayed = recovery.replayed();
-    let (engine, first) = recovery.finish(options.clock.now_ms()).map_err(failed)?;
-    if replayed > 0 {
-        tracing::info!(%chain_id, replayed, "blocks executed again from the log");
+/// What the log says of a chain.
+#[derive(Debug)]
+struct Recovered {
+    engine: Engine,
+    first: Vec<Effect>,
+    /// Where the log begins.
+    start: Position,
+}
+
+impl Shared {
+    fn chain_id(&self) -> ChainId {
+        self.genesis.record.chain_id
     }
 
+    /// Starts the engine from log and rows; after a failure in this process, in the place of the one that failed.
+    fn recover(&self, failed: Option<&ChainHandle>) -> Result<Recovered, StartError> {
+        let chain_id = self.chain_id();
+        let refused = |source| StartError::Recovery { chain_id, source };
+        let config = chain::Config {
+            key: Arc::clone(&self.key),
+            timeouts: Timeouts::default(),
+        };
+        let mut recovery = match failed {
+            None => Recovery::begin(
+                &self.genesis,
+                config,
+                Arc::clone(&self.tables),
+                self.options.history,
+                self.options.branch_cache_bytes,
+            ),
+            Some(handle) => Recovery::again(
+                &self.genesis,
+                config,
+                &handle.reader,
+                Arc::clone(&handle.pool),
+            ),
+        }
+        .map_err(refused)?;
+        let mut outcome = Ok(());
+        let mut start = None;
+        self.log.replay(Position::default(), &mut |entry| {
+            start.get_or_insert(entry.position);
+            if entry.chain == chain_id.get() {
+                outcome = Entry::decode(&entry.payload)
+                    .map_err(|source| StartError::Entry {
+                        at: entry.position,
+                        source,
+                    })
+                    .and_then(|entry| recovery.feed(entry).map_err(refused));
+            }
+            outcome.is_ok()
+        })?;
+        outcome?;
+        let replayed = recovery.replayed();
+        let now_ms = self.options.clock.now_ms();
+        let (engine, first) = recovery.finish(now_ms).map_err(refused)?;
+        if replayed > 0 {
+            tracing::info!(%chain_id, replayed, "blocks executed again from the log");
+        }
+        Ok(Recovered {
+            engine,
+            first,
+            start: start.unwrap_or_default(),
+        })
+    }
+}
+
+/// The validators of a chain, without this city.
+fn others(engine: &Engine, own: Address) -> Arc<[Address]> {
+    let validators = engine.validators().validators().iter();
+    validators
+        .map(|validator| validator.address)
+        .filter(|address| *address != own)
+        .collect()
+}
+
+fn start_chain(
+    shared: Shared,
+    metrics: &NodeMetrics,
+    stop: &watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(ChainHandle, Mailboxes), StartError> {
+    let recovered = shared.recover(None)?;
+    let chain_id = shared.chain_id();
+    let others = others(&recovered.engine, shared.key.address());
     let (inbox, submissions) = mpsc::channel(INBOX);
+    let (messages, from_peers) = mpsc::channel(MESSAGES);
+    let pooled = Arc::new(Notify::new());
     let handle = ChainHandle {
-        reader: engine.reader().clone(),
-        pool: Arc::clone(engine.pool()),
+        reader: recovered.engine.reader().clone(),
+        pool: Arc::clone(recovered.engine.pool()),
         inbox,
         heads: broadcast::Sender::new(HEADS),
         pending: broadcast::Sender::new(PENDING),
-        clock: Arc::clone(&options.clock),
+        clock: Arc::clone(&shared.options.clock),
+        status: Status::default(),
+        peers: Arc::clone(&shared.peers),
+        others: Arc::clone(&others),
     };
+    let metrics = metrics.chain(chain_id);
     let outside = Outside {
         chain_id,
         trim: Trim::new(
             chain_id.get(),
-            options.trim_after_bytes,
-            start.unwrap_or_default(),
+            shared.options.trim_after_bytes,
+            recovered.start,
         ),
-        log,
-        tables,
-        clock: Arc::clone(&options.clock),
+        log: Arc::clone(&shared.log),
+        tables: Arc::clone(&shared.tables),
+        clock: Arc::clone(&shared.options.clock),
         heads: handle.heads.clone(),
-        pending: handle.pending.clone(),
-        metrics: metrics.chain(chain_id),
+        metrics: metrics.clone(),
+        peers: Arc::clone(&shared.peers),
+        others: Arc::clone(&others),
+        status: handle.status.clone(),
     };
-    tasks.spawn(Driver::new(engine, outside, submissions, stopped).run(first));
-    Ok(handle)
+    let entrance = Entrance {
+        chain_id,
+        reader: handle.reader.clone(),
+        pool: Arc::clone(&handle.pool),
+        log: Arc::clone(&shared.log),
+        clock: Arc::clone(&shared.options.clock),
+        pending: handle.pending.clone(),
+        metrics,
+        peers: Arc::clone(&shared.peers),
+        others,
+        pooled: Arc::clone(&pooled),
+    };
+    let admission = Admission {
+        entrance: Arc::new(entrance),
+        inbox: submissions,
+        stop: stop.clone(),
+    };
+    let mailboxes = Mailboxes {
+        engine: messages,
+        admission: handle.inbox.clone(),
+    };
+    let inputs = Inputs {
+        inbox: from_peers,
+        pooled,
+        stop: stop.clone(),
+    };
+    if !shared.options.only_read {
+        tasks.spawn(admission.run());
+        tasks.spawn(keep(shared, recovered, outside, inputs, handle.clone()));
+    }
+    Ok((handle, mailboxes))
+}
+
+/// Runs a chain; starts it again from its log when its engine fails. The other chains never notice.
+async fn keep(
+    shared: Shared,
+    first: Recovered,
+    outside: Outside,
+    mut inputs: Inputs,
+    handle: ChainHandle,
+) {
+    let chain_id = outside.chain_id;
+    let shared = Arc::new(shared);
+    let (mut recovered, mut left, mut height) = (first, RESTARTS, 0);
+    loop {
+        let Recovered { engine, first, .. } = recovered;
+        let chain = Chain::new(engine, outside.clone());
+        let error = match chain.serve(first, &mut inputs).await {
+            Ok(()) => {
+                tracing::debug!(%chain_id, "chain closed");
+                return;
+            }
+            Err(error) => error,
+        };
+        let reached = handle
+            .reader
+            .moment()
+            .map_or(height, |moment| moment.head().header.number);
+        if reached > height {
+            (left, height) = (RESTARTS, reached);
+        }
+        if !error.is_mendable() || left == 0 {
+            tracing::error!(
+                %chain_id,
+                error = &error as &dyn std::error::Error,
+                "chain stopped; it answers reads, and goes on when the program is started again"
+            );
+            return;
+        }
+        left -= 1;
+        tracing::error!(
+            %chain_id,
+            error = &error as &dyn std::error::Error,
+            "the chain's engine failed; it is started again from the log"
+        );
+        let (shared, failed) = (Arc::clone(&shared), handle.clone());
+        let again = tokio::task::spawn_blocking(move || shared.recover(Some(&failed))).await;
+        recovered = match again {
+            Ok(Ok(recovered)) => recovered,
+            Ok(Err(error)) => {
+                tracing::error!(%chain_id, error = &error as &dyn std::error::Error, "chain stopped");
+                return;
+            }
+            Err(_panic) => {
+                tracing::error!(%chain_id, "chain stopped: its recovery panicked");
+                return;
+            }
+        };
+    }
 }

@@ -1,9 +1,14 @@
 //! Hosts chains: carries inputs to their engines and effects to the disk, and tells others of new heads.
 //!
 //! ```text
-//!  ChainHandle ──submit──▶ Driver (a task) ──job──▶ Engine (on a worker thread)
-//!       ▲                     │ effects, in order
-//!       └── heads, pool ◀─────┤ append ▸ sync ▸ commit ▸ publish
+//!  ChainHandle ──submit──▶ Admission (a task) ──▶ pool, log ──▶ the other cities
+//!       ▲                                          │ wakes
+//!       │                  Driver (a task) ◀───────┘      ◀── messages ── Dispatcher ◀── link
+//!       │                     │ job
+//!       │                     ▼
+//!       │                  Engine (on a worker thread)
+//!       │                     │ effects, in order
+//!       └── heads, pool ◀─────┤ append ▸ sync ▸ commit ▸ send
 //!                             ▼
 //!                        Log, Tables        one of each for all chains
 //! ```
@@ -12,18 +17,20 @@
 //! nothing else: no timer, no thread.
 
 pub mod admin;
+mod admission;
 pub mod clock;
 mod driver;
 mod folder;
 mod handle;
 mod host;
 pub mod metrics;
+mod peers;
 mod still;
 mod trim;
 pub mod verify;
 
 pub use clock::{Clock, SystemClock};
 pub use folder::{Folder, FolderError};
-pub use handle::{ChainHandle, NewBlock};
-pub use host::{Host, Options, StartError};
+pub use handle::{ChainHandle, ChainStatus, NewBlock};
+pub use host::{Cities, Host, Options, Seat, StartError};
 pub use still::StillChain;

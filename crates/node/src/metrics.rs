@@ -19,6 +19,12 @@ struct Labels {
     chain: u64,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    chain: u64,
+    reason: String,
+}
+
 type Seconds = Family<Labels, Histogram>;
 
 /// The metrics of a city.
@@ -30,8 +36,12 @@ pub struct NodeMetrics {
     height: Family<Labels, Gauge>,
     pool: Family<Labels, Gauge>,
     build: Seconds,
+    heard: Seconds,
     sync: Seconds,
     commit: Seconds,
+    refused: Family<Refusal, Counter>,
+    evidence: Family<Labels, Counter>,
+    late_rounds: Family<Labels, Counter>,
     log: Arc<dyn Log>,
     tables: Arc<dyn Tables>,
 }
@@ -57,8 +67,12 @@ impl NodeMetrics {
             height: Family::default(),
             pool: Family::default(),
             build: Family::new_with_constructor(seconds),
+            heard: Family::new_with_constructor(seconds),
             sync: Family::new_with_constructor(seconds),
             commit: Family::new_with_constructor(seconds),
+            refused: Family::default(),
+            evidence: Family::default(),
+            late_rounds: Family::default(),
             log,
             tables,
         }
@@ -79,6 +93,21 @@ impl NodeMetrics {
             "Transactions waiting",
             self.pool.clone(),
         );
+        registry.register(
+            "refused_messages",
+            "Messages of other cities that were refused, by reason",
+            self.refused.clone(),
+        );
+        registry.register(
+            "double_signings",
+            "Proofs that a validator signed twice",
+            self.evidence.clone(),
+        );
+        registry.register(
+            "late_blocks",
+            "Blocks that were not decided in round 0",
+            self.late_rounds.clone(),
+        );
         let mut timed = |name: &str, help: &str, metric: &Seconds| {
             registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
         };
@@ -86,6 +115,11 @@ impl NodeMetrics {
             "block_build",
             "Building, executing and hashing one block with its state root",
             &self.build,
+        );
+        timed(
+            "message",
+            "Taking in one message of another city, with the execution of its block",
+            &self.heard,
         );
         timed("log_sync", "Making the log durable", &self.sync);
         timed(
@@ -125,8 +159,31 @@ impl ChainMetrics {
             .observe(took.as_secs_f64());
     }
 
-    pub(crate) fn committed(&self, took: Duration, block: &Block) {
+    pub(crate) fn heard(&self, took: Duration) {
+        self.all
+            .heard
+            .get_or_create(&self.labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// `reason` is one of a few words of ours.
+    pub(crate) fn refused(&self, reason: &str) {
+        let refusal = Refusal {
+            chain: self.labels.chain,
+            reason: reason.to_owned(),
+        };
+        self.all.refused.get_or_create(&refusal).inc();
+    }
+
+    pub(crate) fn evidence(&self) {
+        self.all.evidence.get_or_create(&self.labels).inc();
+    }
+
+    pub(crate) fn committed(&self, took: Duration, block: &Block, round: u32) {
         let labels = &self.labels;
+        if round > 0 {
+            self.all.late_rounds.get_or_create(labels).inc();
+        }
         self.all
             .commit
             .get_or_create(labels)

@@ -8,8 +8,10 @@ use chain::{Pool, Reader, admit};
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, mpsc};
 
+use crate::admission::{Incoming, Submission};
 use crate::clock::Clock;
-use crate::handle::{ChainHandle, Submission};
+use crate::handle::{ChainHandle, Status};
+use crate::peers::NoPeers;
 
 /// Submissions that may wait before a sender must.
 const INBOX: usize = 64;
@@ -19,7 +21,7 @@ const INBOX: usize = 64;
 pub struct StillChain {
     reader: Reader,
     pool: Arc<RwLock<Pool>>,
-    inbox: mpsc::Receiver<Submission>,
+    inbox: mpsc::Receiver<Incoming>,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,6 +38,9 @@ impl StillChain {
             heads: broadcast::Sender::new(1),
             pending: broadcast::Sender::new(1),
             clock: Arc::clone(&clock),
+            status: Status::default(),
+            peers: Arc::new(NoPeers),
+            others: Arc::default(),
         };
         (
             Self {
@@ -50,11 +55,15 @@ impl StillChain {
 
     /// Judges submissions until every handle is gone.
     pub async fn run(mut self) {
-        while let Some(Submission {
-            transactions,
-            answer,
-        }) = self.inbox.recv().await
-        {
+        while let Some(incoming) = self.inbox.recv().await {
+            // It has no other cities.
+            let Incoming::Submitted(Submission {
+                transactions,
+                answer,
+            }) = incoming
+            else {
+                continue;
+            };
             let (reader, pool, now_ms) = (
                 self.reader.clone(),
                 Arc::clone(&self.pool),

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use store::{Log, LogError, Position, Tables};
 
 /// When and how far the log of a city with one chain is released.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trim {
     chain: u64,
     /// Bytes of log that are let grow before it is trimmed.
@@ -44,7 +44,7 @@ impl Trim {
         {
             return Ok(());
         }
-        let entries = engine.pool_entries();
+        let entries = engine.live_entries();
         let payloads: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
         if !payloads.is_empty() {
             let end = log.append(self.chain, &payloads)?;

@@ -15,10 +15,38 @@ pub(crate) fn chain_id(api: &Api, arguments: &mut Arguments<'_>) -> Result<U64, 
     Ok(U64::from(api.chain.reader().profile().chain_id.get()))
 }
 
-/// `eth_syncing`: a chain is served when it is in step.
-pub(crate) fn syncing(_api: &Api, arguments: &mut Arguments<'_>) -> Result<bool, Failure> {
+/// What `eth_syncing` says: `false`, or how far this city is behind the others.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Syncing {
+    /// In step.
+    No(bool),
+    /// Behind.
+    Behind(Progress),
+}
+
+/// How far.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Progress {
+    starting_block: U64,
+    current_block: U64,
+    highest_block: U64,
+}
+
+/// `eth_syncing`: whether other cities have blocks that are not here.
+pub(crate) fn syncing(api: &Api, arguments: &mut Arguments<'_>) -> Result<Syncing, Failure> {
     arguments.end()?;
-    Ok(false)
+    let Some(highest) = api.chain.status().behind else {
+        return Ok(Syncing::No(false));
+    };
+    let current = U64::from(api.chain.reader().moment()?.head().header.number);
+    Ok(Syncing::Behind(Progress {
+        // Where catching up began is not kept: every block that is here was once the latest.
+        starting_block: current,
+        current_block: current,
+        highest_block: U64::from(highest),
+    }))
 }
 
 /// `net_version`: the chain id in decimal, as everywhere.
@@ -33,10 +61,10 @@ pub(crate) fn net_listening(_api: &Api, arguments: &mut Arguments<'_>) -> Result
     Ok(true)
 }
 
-/// `net_peerCount`
-pub(crate) fn net_peer_count(_api: &Api, arguments: &mut Arguments<'_>) -> Result<U64, Failure> {
+/// `net_peerCount`: the chain's other cities that are connected.
+pub(crate) fn net_peer_count(api: &Api, arguments: &mut Arguments<'_>) -> Result<U64, Failure> {
     arguments.end()?;
-    Ok(U64::ZERO)
+    Ok(U64::from(api.chain.connected()))
 }
 
 /// `web3_clientVersion`

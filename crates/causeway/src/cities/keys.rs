@@ -114,6 +114,10 @@ pub(crate) fn make_node_key(
         return Ok(folder.node_key()?);
     };
     let path = folder.path().join(KEYSTORE_FILE);
+    // Before anything is said of a key: the one that is there may have signed.
+    if path.symlink_metadata().is_ok() {
+        return Err(FileError::Exists { path }.into());
+    }
     let failed = |source| KeyError::Keystore {
         path: path.clone(),
         source,

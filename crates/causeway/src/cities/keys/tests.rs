@@ -3,7 +3,7 @@
 use super::{
     KEYSTORE_FILE, PLAIN_FILE, TLS_FILE, make_identity, make_node_key, read_identity, read_node_key,
 };
-use crate::cities::files;
+use crate::cities::files::{self, Mode};
 use crate::cities::password::{Password, PasswordSource};
 use node::Folder;
 use std::fs::{self, Permissions};
@@ -74,12 +74,16 @@ async fn a_key_is_never_made_by_reading_nor_written_over() {
     assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 0);
     let (dir, folder, _key) = city(Some(&password("right")));
     let before = fs::read(dir.path().join(KEYSTORE_FILE)).expect("there");
+    assert!(folder.is_unused());
+    folder.mark_used().expect("it may sign");
     assert!(make_node_key(&folder, Some(&password("other"))).is_err());
+    assert!(!folder.is_unused(), "a key that signed is said to be new");
     assert_eq!(
         fs::read(dir.path().join(KEYSTORE_FILE)).expect("there"),
         before
     );
-    folder.node_key().expect("a second key");
+    let plain = dir.path().join(PLAIN_FILE);
+    files::write_new(&plain, "11".repeat(32).as_bytes(), Mode::Private).expect("written");
     let line = refusal(dir.path(), Some(&printed("right"))).await;
     assert!(line.contains("both"), "{line}");
 }

@@ -1,0 +1,180 @@
+//! `causeway city run`: runs a city of a network until it is told to end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use link::{Peer, PeerId};
+use node::{Cities, Folder, Host, Options as HostOptions, Seat, SystemClock};
+use rpc::Cors;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::config::{self, CityConfig};
+use super::password::PasswordOptions;
+use super::{CONFIG_FILE, LoadedCity, load_city};
+use crate::city::{City, Serving};
+use crate::dev::Ended;
+use crate::network::{self, Network};
+use crate::terminal;
+
+/// Which city, and of which network.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Options {
+    /// The city's data folder.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The network's genesis.json.
+    #[arg(long, value_name = "FILE")]
+    genesis: PathBuf,
+    #[command(flatten)]
+    password: PasswordOptions,
+    /// Print one line of JSON on standard output when ready, and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    // Before anything is promised, so that an early signal ends it in order as well.
+    let end = Ended::listen()?;
+    // The lock first: nothing of a folder in use is looked at.
+    let folder = Folder::open(&options.data)?;
+    let LoadedCity {
+        key,
+        identity,
+        card,
+        config,
+    } = load_city(&options.data, &options.password).await?;
+    let network = network::read_genesis(&options.genesis)?;
+    network.check_member(&options.genesis, &card)?;
+
+    let cities = Cities {
+        identity,
+        listen: config.listen,
+        peers: peers(&network, &config),
+    };
+    let seat = Seat {
+        folder,
+        key: Arc::new(key),
+    };
+    let host_options = HostOptions::city(Arc::new(SystemClock));
+    let genesis = network.genesis();
+    // Blocks while the log is read: nothing else runs yet.
+    let host = tokio::task::block_in_place(|| {
+        Host::launch(seat, &host_options, None, Some(cities), |_key| {
+            Some(genesis.clone())
+        })
+    })?;
+    if *host.genesis() != genesis {
+        let there = host.genesis().network_id;
+        host.stop().await;
+        anyhow::bail!(
+            "{} holds data of the network {}, and {} founds {}; a city belongs to one network",
+            options.data.display(),
+            there.0,
+            options.genesis.display(),
+            genesis.network_id.0
+        );
+    }
+    let serving = Serving {
+        listen: config.rpc.as_ref().map(|rpc| rpc.listen),
+        cors: Cors {
+            loopback: false,
+            origins: config
+                .rpc
+                .as_ref()
+                .map(|rpc| rpc.cors.clone())
+                .unwrap_or_default(),
+        },
+        hosts: config
+            .rpc
+            .as_ref()
+            .map(|rpc| rpc.hosts.clone())
+            .unwrap_or_default(),
+        accounts: Vec::new(),
+        send_wait: Duration::ZERO,
+        name: network.founding().name.clone(),
+        metrics: config.metrics,
+    };
+    let city = City::serve(host, serving).await?;
+    tell(&city, &network, options.json)?;
+    let reloads = reload_on_hangup(options.data.join(CONFIG_FILE), config)?;
+    end.wait().await;
+    reloads.abort();
+    city.stop().await;
+    Ok(())
+}
+
+/// All cities of the network, where they are now.
+fn peers(network: &Network, config: &CityConfig) -> Vec<Peer> {
+    let of_card = |card: &super::card::Card| Peer {
+        id: PeerId(card.address.into_array()),
+        fingerprint: card.tls_fingerprint.0,
+        endpoint: config
+            .endpoints
+            .get(&card.address)
+            .unwrap_or(&card.endpoint)
+            .to_string(),
+    };
+    network.cards().iter().map(of_card).collect()
+}
+
+fn tell(city: &City, network: &Network, as_json: bool) -> anyhow::Result<()> {
+    let height = city.host.chain().reader().moment()?.head().header.number;
+    if as_json {
+        let mut line = json!({
+            "event": "ready",
+            "address": city.host.key().address(),
+            "chain_id": network.chain_id().get(),
+            "network_id": network.network_id().0,
+            "height": height,
+        });
+        if city.server.is_some() {
+            line["rpc"] = json!(city.rpc_url());
+            line["ws"] = json!(city.ws_url());
+        }
+        if let Some(metrics) = city.metrics {
+            line["metrics"] = json!(format!("http://{metrics}/metrics"));
+        }
+        return terminal::result(&serde_json::to_string(&line)?);
+    }
+    let mut rows = vec![("Address", city.host.key().address().to_string())];
+    if city.server.is_some() {
+        rows.push(("HTTP", city.rpc_url()));
+        rows.push(("WebSocket", city.ws_url()));
+    }
+    if let Some(metrics) = city.metrics {
+        rows.push(("Metrics", format!("http://{metrics}/metrics")));
+    }
+    rows.push(("Latest block", height.to_string()));
+    rows.extend(network.rows());
+    terminal::facts("City", &rows)
+}
+
+/// Reads the configuration again on every SIGHUP, and says what holds now and what needs a restart.
+fn reload_on_hangup(
+    path: PathBuf,
+    mut running: CityConfig,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one task of this command, ended by it"
+    )]
+    let task = tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match config::reload(&path, &mut running) {
+                Ok(changes) => tracing::info!(%changes, "configuration read again"),
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "configuration refused; the city goes on with the one before"
+                ),
+            }
+        }
+    });
+    Ok(task)
+}

@@ -1,0 +1,203 @@
+//! The task that lets transactions into a chain's pool: beside the engine, so that neither waits for the other.
+//!
+//! ```text
+//!  rpc ──Submitted──▶ ┐ judge ▸ pool ▸ log ▸ answer ▸ to the other cities ▸ wake the engine
+//!  link ──Relayed───▶ ┘ recover ▸ judge ▸ pool ▸ log ▸ wake the engine (never sent on)
+//! ```
+
+use std::sync::Arc;
+
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, B256, Bytes};
+use chain::{Pool, PoolError, Reader, admit};
+use execution::Transaction;
+use parking_lot::RwLock;
+use store::{Log, LogError};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use types::ChainId;
+
+use crate::clock::Clock;
+use crate::metrics::ChainMetrics;
+use crate::peers::{Peers, relayed};
+
+/// Submissions that are judged together.
+const TOGETHER: usize = 256;
+
+/// Transactions for one chain, and where the verdicts go.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) transactions: Vec<Transaction>,
+    pub(crate) answer: oneshot::Sender<Vec<Result<B256, PoolError>>>,
+}
+
+/// What comes in.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// From a client of this city.
+    Submitted(Submission),
+    /// From the city that took it from a client.
+    Relayed {
+        /// Which.
+        peer: Address,
+        /// An encoded [`chain::PeerMessage::Transactions`].
+        payload: Bytes,
+    },
+}
+
+/// Owns the entrance of one chain's pool.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) entrance: Arc<Entrance>,
+    pub(crate) inbox: mpsc::Receiver<Incoming>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// What it judges by, writes to, and tells.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    pub(crate) chain_id: ChainId,
+    pub(crate) reader: Reader,
+    pub(crate) pool: Arc<RwLock<Pool>>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pending: broadcast::Sender<Arc<Transaction>>,
+    pub(crate) metrics: ChainMetrics,
+    pub(crate) peers: Arc<dyn Peers>,
+    /// The chain's other validators: who gets what clients bring, and who may relay.
+    pub(crate) others: Arc<[Address]>,
+    /// Tells the engine that there is something in the pool.
+    pub(crate) pooled: Arc<Notify>,
+}
+
+impl Admission {
+    /// Serves until told to stop, until every sender is gone, or until the log fails.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            let count = tokio::select! {
+                biased;
+                _ = self.stop.wait_for(|stop| *stop) => break,
+                count = self.inbox.recv_many(&mut batch, TOGETHER) => count,
+            };
+            if count == 0 {
+                return;
+            }
+            let (entrance, taken) = (Arc::clone(&self.entrance), std::mem::take(&mut batch));
+            let done = tokio::task::spawn_blocking(move || entrance.admit(taken));
+            match done.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(
+                        chain_id = %self.entrance.chain_id,
+                        error = &error as &dyn std::error::Error,
+                        "no more transactions are taken"
+                    );
+                    break;
+                }
+                Err(_panic) => {
+                    tracing::error!(chain_id = %self.entrance.chain_id, "the pool's entrance panicked");
+                    break;
+                }
+            }
+        }
+        // Whoever waits for a verdict is told, and whoever comes later finds the mailbox closed.
+        self.inbox.close();
+        while let Some(incoming) = self.inbox.recv().await {
+            if let Incoming::Submitted(submission) = incoming {
+                refuse(submission);
+            }
+        }
+    }
+}
+
+fn refuse(submission: Submission) {
+    let verdicts = submission
+        .transactions
+        .iter()
+        .map(|_| Err(PoolError::Stopped))
+        .collect();
+    // The caller may have stopped waiting.
+    drop(submission.answer.send(verdicts));
+}
+
+impl Entrance {
+    /// Judges transactions, writes the good ones to the log, and only then tells their hashes.
+    fn admit(&self, incoming: Vec<Incoming>) -> Result<(), LogError> {
+        let (mut transactions, mut answers) = (Vec::new(), Vec::with_capacity(incoming.len()));
+        let mut raw = Vec::new();
+        for incoming in incoming {
+            match incoming {
+                Incoming::Submitted(submission) => {
+                    answers.push((submission.transactions.len(), submission.answer));
+                    transactions.extend(submission.transactions);
+                }
+                Incoming::Relayed { peer, payload } => raw.extend(self.relayed(peer, &payload)),
+            }
+        }
+        let own = transactions.len();
+        let recovered = execution::recover_all(&raw);
+        transactions.extend(recovered.into_iter().filter_map(Result::ok));
+
+        let now_ms = self.clock.now_ms();
+        let admitted = admit(&self.reader, &self.pool, transactions, now_ms);
+        let payloads: Vec<&[u8]> = admitted.entries.iter().map(Vec::as_slice).collect();
+        if !payloads.is_empty() {
+            self.log.append(self.chain_id.get(), &payloads)?;
+        }
+        let mut verdicts: Vec<Result<B256, PoolError>> = admitted.verdicts;
+        let accepted_own = verdicts.iter().take(own).filter(|verdict| verdict.is_ok());
+        let accepted_own = accepted_own.count();
+        for (count, answer) in answers {
+            let rest = verdicts.split_off(count.min(verdicts.len()));
+            // The caller may have stopped waiting; its transactions stand all the same.
+            drop(answer.send(verdicts));
+            verdicts = rest;
+        }
+        self.pooled.notify_one();
+        self.send_on(&admitted.accepted[..accepted_own]);
+        for transaction in admitted.accepted {
+            // Nobody listening is no error.
+            drop(self.pending.send(transaction));
+        }
+        self.metrics.pool(self.pool.read().len());
+        Ok(())
+    }
+
+    /// The transactions that another city of this chain took from its clients.
+    fn relayed(&self, peer: Address, payload: &[u8]) -> Vec<Bytes> {
+        if !self.others.contains(&peer) {
+            self.metrics.refused("stranger");
+            return Vec::new();
+        }
+        match chain::PeerMessage::decode(payload) {
+            Ok(chain::PeerMessage::Transactions(raw)) => raw,
+            Ok(_other) => {
+                self.metrics.refused("class");
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::debug!(%peer, %error, "no message");
+                self.metrics.refused("form");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Sends what this city's clients brought to the chain's other cities.
+    fn send_on(&self, accepted: &[Arc<Transaction>]) {
+        if self.others.is_empty() || accepted.is_empty() {
+            return;
+        }
+        let raw: Vec<Bytes> = accepted
+            .iter()
+            .map(|transaction| transaction.encoded_2718().into())
+            .collect();
+        for message in relayed(&raw) {
+            let (class, payload) = (message.class(), Bytes::from(message.encode()));
+            for other in self.others.iter() {
+                self.peers
+                    .send(*other, self.chain_id, class, payload.clone());
+            }
+        }
+    }
+}
