@@ -35,9 +35,9 @@ pub struct PeerStatus {
     pub id: PeerId,
     /// While connected.
     pub connected: Option<Connected>,
-    /// By class, in the order of [`Class::ALL`].
+    /// Handed to QUIC, by class, in the order of [`Class::ALL`].
     pub sent: [Traffic; 3],
-    /// By class, in the order of [`Class::ALL`].
+    /// Arrived whole, by class, in the order of [`Class::ALL`].
     pub received: [Traffic; 3],
     /// Payloads that were not sent.
     pub dropped: Drops,
@@ -68,9 +68,9 @@ pub struct Connected {
 #[derive(Clone, Debug)]
 pub struct Figures {
     refused: [u64; Refused::ALL.len()],
-    /// By class, in the order of [`Class::ALL`].
+    /// Handed to QUIC, by class, in the order of [`Class::ALL`].
     pub sent: [Traffic; 3],
-    /// By class, in the order of [`Class::ALL`].
+    /// Arrived whole, by class, in the order of [`Class::ALL`].
     pub received: [Traffic; 3],
     /// Payloads that were not sent.
     pub dropped: Drops,

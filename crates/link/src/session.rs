@@ -72,7 +72,8 @@ pub(crate) async fn serve<T>(
         Ended::RefusedThere(reason) => shared.tell(index, *reason),
         Ended::Lost | Ended::Interrupted(_) => {}
     }
-    info!(city = %peer.id, "link is down");
+    let reason = connection.close_reason().map(tracing::field::display);
+    info!(city = %peer.id, reason, "link is down");
     ended
 }
 
