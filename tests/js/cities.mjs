@@ -221,6 +221,21 @@ async function freePort(kind) {
   return port;
 }
 
+/** Sends a city's links what no city sends: noise, and the beginnings of QUIC connections with noise in them. */
+export async function sendNoise(city, count) {
+  const socket = createSocket("udp4");
+  for (let sent = 0; sent < count; sent++) {
+    const bytes = randomBytes(sent % 2 === 0 ? 1 + Math.floor(Math.random() * 1_400) : 1_200);
+    // A long header of QUIC version 1, a first packet, with a connection id of 8 bytes.
+    if (sent % 2 === 1) bytes.set([0xc0, 0, 0, 0, 1, 8]);
+    await new Promise((resolve, reject) =>
+      socket.send(bytes, city.ports.listen, "127.0.0.1", (error) => (error ? reject(error) : resolve())),
+    );
+  }
+  socket.close();
+  await once(socket, "close");
+}
+
 /** The receipt of a transaction from every city, within `ms`; they have to be the same. */
 export async function receiptEverywhere(cities, hash, ms = 1_000) {
   const receipts = await Promise.all(
