@@ -4,19 +4,19 @@
 //! of which block it is; a reader of another block is told nothing. What was not used since about half the bound was
 //! filled is dropped: a generation at a time, so that a hit writes nothing and there is no list to keep.
 
+mod table;
+
 use std::hash::Hash;
 
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, U256};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::Account;
-use crate::trie::{Branch, Path, Trie};
+use self::table::Table;
+use crate::trie::{Branch, Change, Path, Trie};
+use crate::{Account, EMPTY_CODE_HASH, EMPTY_ROOT};
 
 const SHARDS: usize = 16;
-
-/// Memory of a map's entry besides what is in it, about.
-const ENTRY_BYTES: usize = 24;
 
 /// Branches, accounts and slots of one block.
 #[derive(Debug)]
@@ -34,18 +34,32 @@ struct Shard {
 /// The entries of one shard. `None` and zero say that there is nothing.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) branches: Generations<(Trie, Path), Option<Branch>>,
-    pub(crate) accounts: Generations<B256, Option<Account>>,
-    pub(crate) slots: Generations<(B256, B256), U256>,
+    /// Of the account trie, by [`Path::short`].
+    branches: Generations<Table>,
+    /// All others.
+    long_branches: Generations<HashMap<(Trie, Path), Option<Branch>>>,
+    accounts: Generations<HashMap<B256, Option<Lean>>>,
+    slots: Generations<HashMap<(B256, B256), U256>>,
+}
+
+/// An account as it is held: most have neither code nor storage.
+#[derive(Clone, Debug)]
+struct Lean {
+    nonce: u64,
+    balance: U256,
+    /// Hash of the code, root of the storage.
+    contract: Option<Box<[B256; 2]>>,
 }
 
 impl Cache {
-    /// A cache of at most about `bytes`: half for branches, a quarter each for accounts and slots.
+    /// A cache of at most about `bytes`: a quarter each for branches of the account trie, those of storage tries, accounts
+    /// and slots.
     pub(crate) fn new(bytes: usize) -> Self {
         let bytes = bytes / SHARDS;
         let shards = std::array::from_fn(|_| {
             let held = Held {
-                branches: Generations::new(bytes / 2),
+                branches: Generations::new(bytes / 4),
+                long_branches: Generations::new(bytes / 4),
                 accounts: Generations::new(bytes / 4),
                 slots: Generations::new(bytes / 4),
             };
@@ -116,21 +130,76 @@ impl Advancing<'_> {
 impl Held {
     fn clear(&mut self) {
         self.branches.clear();
+        self.long_branches.clear();
         self.accounts.clear();
         self.slots.clear();
     }
 
+    pub(crate) fn branch(&mut self, trie: &Trie, path: &Path) -> Option<Option<Branch>> {
+        match (trie, path.short()) {
+            (Trie::Accounts, Some(path)) => self.branches.get(&path),
+            _ => self.long_branches.get(&(*trie, *path)),
+        }
+    }
+
     pub(crate) fn put_branch(&mut self, trie: Trie, path: Path, branch: Option<Branch>) {
-        let bytes = branch.as_ref().map_or(0, |branch| branch.bytes());
-        self.branches.put((trie, path), branch, bytes);
+        match (trie, path.short()) {
+            (Trie::Accounts, Some(path)) => self.branches.put(path, branch),
+            _ => self.long_branches.put((trie, path), branch),
+        }
+    }
+
+    /// Reads the branches of the account trie that changes will go through, level by level: the processor waits for
+    /// many of them at once, and not for one after the other between two hashes.
+    pub(crate) fn warm(&self, changes: &[Change<'_>]) {
+        let mut keys: Vec<&B256> = changes.iter().map(|change| &change.key).collect();
+        let mut seen = 0;
+        for depth in 1..=Path::SHORT {
+            keys.retain(|key| {
+                let path = Path::short_prefix(key, depth);
+                let Some(Some(branch)) = self.branches.young.get(path) else {
+                    return false;
+                };
+                seen ^= branch.touch();
+                branch.leads_on(key, depth)
+            });
+        }
+        std::hint::black_box(seen);
+    }
+
+    pub(crate) fn account(&mut self, hashed: &B256) -> Option<Option<Account>> {
+        let lean = self.accounts.get(hashed)?;
+        Some(lean.map(|lean| {
+            let [code_hash, storage_root] = lean
+                .contract
+                .map_or([EMPTY_CODE_HASH, EMPTY_ROOT], |contract| *contract);
+            Account {
+                nonce: lean.nonce,
+                balance: lean.balance,
+                code_hash,
+                storage_root,
+            }
+        }))
     }
 
     pub(crate) fn put_account(&mut self, hashed: B256, account: Option<Account>) {
-        self.accounts.put(hashed, account, 0);
+        let lean = account.map(|account| {
+            let contract = [account.code_hash, account.storage_root];
+            Lean {
+                nonce: account.nonce,
+                balance: account.balance,
+                contract: (contract != [EMPTY_CODE_HASH, EMPTY_ROOT]).then(|| Box::new(contract)),
+            }
+        });
+        self.accounts.put(hashed, lean);
+    }
+
+    pub(crate) fn slot(&mut self, key: &(B256, B256)) -> Option<U256> {
+        self.slots.get(key)
     }
 
     pub(crate) fn put_slot(&mut self, key: (B256, B256), value: U256) {
-        self.slots.put(key, value, 0);
+        self.slots.put(key, value);
     }
 }
 
@@ -147,59 +216,136 @@ pub(crate) fn shard_of_branch(trie: &Trie, path: &Path) -> usize {
     }
 }
 
+/// What is held.
+trait Weighed {
+    /// Bytes of memory besides its own size, about.
+    fn bytes(&self) -> usize;
+}
+
+impl Weighed for Option<Branch> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, Branch::bytes)
+    }
+}
+
+impl Weighed for Option<Lean> {
+    fn bytes(&self) -> usize {
+        match self {
+            Some(Lean {
+                contract: Some(_), ..
+            }) => size_of::<[B256; 2]>() + 16,
+            _ => 0,
+        }
+    }
+}
+
+impl Weighed for U256 {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+/// A map that a generation may be.
+trait Map: Default {
+    type Key;
+    type Value: Clone + Weighed;
+    /// Bytes of memory of an entry besides what [`Weighed`] tells, about.
+    const ENTRY: usize;
+
+    fn find(&self, key: &Self::Key) -> Option<Self::Value>;
+
+    /// Finds it and may drop it.
+    fn take(&mut self, key: &Self::Key) -> Option<Self::Value>;
+
+    /// Gives what it replaces.
+    fn set(&mut self, key: Self::Key, value: Self::Value) -> Option<Self::Value>;
+}
+
+impl<K: Hash + Eq, V: Clone + Weighed> Map for HashMap<K, V> {
+    type Key = K;
+    type Value = V;
+    const ENTRY: usize = size_of::<(K, V)>() + 24;
+
+    fn find(&self, key: &K) -> Option<V> {
+        self.get(key).cloned()
+    }
+
+    fn take(&mut self, key: &K) -> Option<V> {
+        self.remove(key)
+    }
+
+    fn set(&mut self, key: K, value: V) -> Option<V> {
+        self.insert(key, value)
+    }
+}
+
+impl Map for Table {
+    type Key = u64;
+    type Value = Option<Branch>;
+    const ENTRY: usize = size_of::<(u64, Option<Branch>)>() * 2;
+
+    fn find(&self, path: &u64) -> Option<Option<Branch>> {
+        self.get(*path).cloned()
+    }
+
+    fn take(&mut self, path: &u64) -> Option<Option<Branch>> {
+        self.find(path)
+    }
+
+    fn set(&mut self, path: u64, branch: Option<Branch>) -> Option<Option<Branch>> {
+        self.insert(path, branch)
+    }
+}
+
 /// A bounded map: what was used lately is in the young generation; when that has filled half of the bound, it becomes
 /// the old one, and the old one goes.
 #[derive(Debug)]
-pub(crate) struct Generations<K, V> {
-    /// Value and its weight in bytes.
-    young: HashMap<K, (V, usize)>,
-    old: HashMap<K, (V, usize)>,
+struct Generations<M> {
+    young: M,
+    old: M,
     /// Of the young generation, about.
     bytes: usize,
     /// Most bytes of a generation.
     most: usize,
 }
 
-impl<K: Hash + Eq, V: Clone> Generations<K, V> {
+impl<M: Map> Generations<M> {
     fn new(bytes: usize) -> Self {
         Self {
-            young: HashMap::default(),
-            old: HashMap::default(),
+            young: M::default(),
+            old: M::default(),
             bytes: 0,
             most: bytes / 2,
         }
     }
 
     /// The value, made young again.
-    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
-        if let Some((value, _)) = self.young.get(key) {
-            return Some(value.clone());
+    fn get(&mut self, key: &M::Key) -> Option<M::Value>
+    where
+        M::Key: Clone,
+    {
+        if let Some(value) = self.young.find(key) {
+            return Some(value);
         }
-        let (key, (value, weight)) = self.old.remove_entry(key)?;
-        self.put_weighed(key, value.clone(), weight);
+        let value = self.old.take(key)?;
+        self.put(key.clone(), value.clone());
         Some(value)
     }
 
-    /// `bytes` is what the value takes besides its own size.
-    fn put(&mut self, key: K, value: V, bytes: usize) {
-        self.put_weighed(key, value, bytes + size_of::<(K, V, usize)>() + ENTRY_BYTES);
-    }
-
-    fn put_weighed(&mut self, key: K, value: V, weight: usize) {
-        if self.bytes + weight > self.most {
+    fn put(&mut self, key: M::Key, value: M::Value) {
+        let bytes = value.bytes() + M::ENTRY;
+        if self.bytes + bytes > self.most {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
         // What the old generation has of this key is hidden by the young one, and is dropped before it.
-        if let Some((_, replaced)) = self.young.insert(key, (value, weight)) {
-            self.bytes -= replaced;
+        if let Some(replaced) = self.young.set(key, value) {
+            self.bytes -= replaced.bytes() + M::ENTRY;
         }
-        self.bytes += weight;
+        self.bytes += bytes;
     }
 
     fn clear(&mut self) {
-        self.young = HashMap::default();
-        self.old = HashMap::default();
-        self.bytes = 0;
+        *self = Self::new(self.most * 2);
     }
 }

@@ -10,7 +10,7 @@
 
 use std::iter::Peekable;
 
-use store::tables::{Rows, Value};
+use store::tables::{Batch, Rows, Value};
 
 use crate::StateError;
 use crate::account::byte;
@@ -48,7 +48,8 @@ impl Before {
 
     /// The row's form.
     pub(crate) fn encode(row: Option<&[u8]>) -> Vec<u8> {
-        let mut value = vec![u8::from(row.is_some())];
+        let mut value = Vec::with_capacity(1 + row.map_or(0, <[u8]>::len));
+        value.push(u8::from(row.is_some()));
         value.extend_from_slice(row.unwrap_or_default());
         value
     }
@@ -164,50 +165,62 @@ pub(crate) fn after(mut key: Vec<u8>) -> Vec<u8> {
     key
 }
 
-/// What a block adds to the index of what it overwrote.
-pub(crate) fn encode_touched(ids: &[RowId]) -> Vec<u8> {
-    let mut row = Vec::with_capacity(ids.iter().map(|id| id.as_bytes().len() + 1).sum());
-    for id in ids {
-        row.push(byte(id.as_bytes().len()));
-        row.extend_from_slice(id.as_bytes());
-    }
-    row
+/// Adds to a block's index of what it overwrote.
+pub(crate) fn add_touched(id: &RowId, row: &mut Vec<u8>) {
+    row.push(byte(id.as_bytes().len()));
+    row.extend_from_slice(id.as_bytes());
 }
 
-fn decode_touched(mut row: &[u8]) -> Result<Vec<&[u8]>, StateError> {
-    let mut ids = Vec::new();
-    while let Some((&length, rest)) = row.split_first() {
-        let (id, rest) = rest.split_at_checked(length.into()).ok_or(DAMAGED)?;
-        ids.push(id);
+/// The ids in such a row.
+fn touched(mut row: &[u8]) -> impl Iterator<Item = Result<&[u8], StateError>> {
+    std::iter::from_fn(move || {
+        let (&length, rest) = row.split_first()?;
+        let Some((id, rest)) = rest.split_at_checked(length.into()) else {
+            row = &[];
+            return Some(Err(DAMAGED));
+        };
         row = rest;
-    }
-    Ok(ids)
+        Some(Ok(id))
+    })
 }
 
 /// The oldest block that can be told, as written.
 pub(crate) fn oldest(reader: &Reader<'_>) -> Result<u64, StateError> {
     match reader.fixed(&RowId::oldest())? {
         None => Ok(0),
-        Some(row) => Ok(u64::from_be_bytes(
-            row.as_slice().try_into().map_err(|_| DAMAGED)?,
-        )),
+        Some(row) => Ok(u64::from_be_bytes((&*row).try_into().map_err(|_| DAMAGED)?)),
     }
 }
 
-/// What block `number` lets go: keys to delete, and the oldest block from then on.
+/// What a block lets go: the index rows of older blocks, and the oldest block from then on.
 #[derive(Debug, Default)]
 pub(crate) struct Forgotten {
-    pub(crate) keys: Vec<Vec<u8>>,
+    touched: Vec<(u64, Value)>,
     pub(crate) oldest: Option<u64>,
 }
 
+impl Forgotten {
+    /// Removes what the blocks overwrote, and their index.
+    pub(crate) fn write(&self, keys: Keys, batch: &mut Batch) {
+        for (block, row) in &self.touched {
+            for id in touched(row) {
+                // It ended well when it was read.
+                let Ok(id) = id else { break };
+                batch.delete(keys.overwritten(id, *block));
+            }
+            batch.delete(keys.current(RowId::touched(*block).as_bytes()));
+        }
+    }
+}
+
 impl History {
-    /// What is let go when block `number` is written on the state that `reader` reads.
+    /// What is let go when block `number` is written on the state that `reader` reads, of which the oldest block may be
+    /// known.
     pub(crate) fn forget(
         self,
         reader: &Reader<'_>,
-        keys: Keys,
         number: u64,
+        known: Option<u64>,
     ) -> Result<Forgotten, StateError> {
         let Self::Blocks(blocks) = self else {
             return Ok(Forgotten::default());
@@ -216,18 +229,17 @@ impl History {
         if wanted == 0 {
             return Ok(Forgotten::default());
         }
-        let oldest = oldest(reader)?;
+        let oldest = match known {
+            Some(oldest) => oldest,
+            None => oldest(reader)?,
+        };
         let until = wanted.min(oldest.saturating_add(FORGET_AT_ONCE));
         let mut forgotten = Forgotten::default();
         // To tell block N takes what the blocks after N overwrote, and nothing of block N itself.
         for block in oldest + 1..=until {
-            let id = RowId::touched(block);
-            if let Some(row) = reader.fixed(&id)? {
-                let touched = decode_touched(&row)?;
-                forgotten
-                    .keys
-                    .extend(touched.into_iter().map(|id| keys.overwritten(id, block)));
-                forgotten.keys.push(keys.current(id.as_bytes()));
+            if let Some(row) = reader.fixed(&RowId::touched(block))? {
+                touched(&row).try_for_each(|id| id.map(drop))?;
+                forgotten.touched.push((block, row));
             }
             forgotten.oldest = Some(block);
         }

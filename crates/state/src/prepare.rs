@@ -8,69 +8,110 @@ use crate::account::encode_slot_leaf;
 use crate::reader::{Reader, hash_in};
 use crate::rows::Table;
 use crate::state::Overwrites;
-use crate::trie::{BranchChange, Change, PAYS, Path, Start, Trie, both, root_of, update};
+use crate::trie::{
+    Branch, BranchChange, Change, Path, Source, Start, Trie, Updated, both, join, middle, part,
+    root_of, update,
+};
 use crate::view::hash_slot;
 use crate::{Account, AccountChange, Changes, EMPTY_ROOT, StateError};
+
+/// Fewest addresses of which it pays to hash a half on another thread.
+const HASHING_PAYS: usize = 400;
+
+/// An account's change, by hashed address.
+type Hashed<'a> = (B256, &'a AccountChange);
 
 /// The root after `changes`, and what they overwrite.
 pub(crate) fn apply(
     reader: &Reader<'_>,
     changes: &Changes,
 ) -> Result<(B256, Overwrites), StateError> {
-    let accounts: Vec<(&Address, &AccountChange)> = changes.accounts.iter().collect();
-    let mut overwrites = if accounts.len() < PAYS {
-        each(reader, &accounts)?
-    } else {
-        let (low, high) = accounts.split_at(accounts.len() / 2);
-        let (low, high) = both(|| each(reader, low), || each(reader, high));
-        let (mut all, high) = (low?, high?);
-        all.accounts.extend(high.accounts);
-        all.slots.extend(high.slots);
-        all.branches.extend(high.branches);
-        all
-    };
-    overwrites
-        .accounts
-        .sort_unstable_by_key(|(hashed, ..)| *hashed);
+    let sorted = sorted(&changes.accounts.iter().collect::<Vec<_>>());
+    if let Some(applied) = in_halves(reader, &sorted)? {
+        return Ok(applied);
+    }
+    let overwrites = each(reader, &sorted)?;
     if overwrites.accounts.is_empty() {
         return Ok((root_of(reader, &Trie::Accounts)?, overwrites));
-    }
-    let mut leaves = Leaves::default();
-    for (hashed, old, new) in &overwrites.accounts {
-        leaves.add(*hashed, old.is_some(), |out| {
-            new.inspect(|account| account.encode_leaf(out)).is_some()
-        });
     }
     let start = if reader.is_empty() {
         Start::Empty
     } else {
         Start::Stored
     };
+    let leaves = Leaves::of(&overwrites);
     let updated = update(reader, &Trie::Accounts, start, &leaves.changes())?;
-    overwrites.branches.extend(
-        updated
-            .branches
-            .into_iter()
-            .map(|change| (Trie::Accounts, change)),
-    );
-    Ok((updated.root, overwrites))
+    Ok(overwrites.with(updated))
+}
+
+/// A large batch on two threads, if the trie's root is such that each can have some of its children.
+fn in_halves(
+    reader: &Reader<'_>,
+    sorted: &[Hashed<'_>],
+) -> Result<Option<(B256, Overwrites)>, StateError> {
+    let Some(middle) = middle(sorted, |(hashed, _)| hashed) else {
+        return Ok(None);
+    };
+    let root = reader.branch(&Trie::Accounts, &Path::ROOT)?;
+    let Some(root) = root.filter(Branch::begins_here) else {
+        return Ok(None);
+    };
+    let half = |sorted: &[Hashed<'_>]| {
+        let overwrites = each(reader, sorted)?;
+        let leaves = Leaves::of(&overwrites);
+        let part = part(reader, &Trie::Accounts, &root, &leaves.changes())?;
+        Ok::<_, StateError>((overwrites, part))
+    };
+    let (low, high) = sorted.split_at(middle);
+    let (low, high) = both(|| half(low), || half(high));
+    let ((mut overwrites, low), (others, high)) = (low?, high?);
+    overwrites.accounts.extend(others.accounts);
+    overwrites.slots.extend(others.slots);
+    overwrites.storage_branches.extend(others.storage_branches);
+    Ok(join(&root, low, high).map(|updated| overwrites.with(updated)))
+}
+
+/// In the order of their hashed addresses.
+fn sorted<'a>(accounts: &[(&Address, &'a AccountChange)]) -> Vec<Hashed<'a>> {
+    let hash = |accounts: &[(&Address, &'a AccountChange)]| {
+        let mut hashed: Vec<_> = accounts
+            .iter()
+            .map(|(address, change)| (keccak256(address), *change))
+            .collect();
+        hashed.sort_unstable_by_key(|(hashed, _)| *hashed);
+        hashed
+    };
+    if accounts.len() < HASHING_PAYS {
+        return hash(accounts);
+    }
+    let (low, high) = accounts.split_at(accounts.len() / 2);
+    let (mut all, high) = both(|| hash(low), || hash(high));
+    all.extend(high);
+    // Finds the two runs and merges them.
+    all.sort_by_key(|(hashed, _)| *hashed);
+    all
 }
 
 /// Accounts after their changes, and their storage.
-fn each(
-    reader: &Reader<'_>,
-    accounts: &[(&Address, &AccountChange)],
-) -> Result<Overwrites, StateError> {
+fn each(reader: &Reader<'_>, sorted: &[Hashed<'_>]) -> Result<Overwrites, StateError> {
     let mut overwrites = Overwrites::default();
-    for (address, change) in accounts {
-        let hashed = keccak256(address);
-        let old = reader.account(&hashed)?;
-        let new = account_after(reader, hashed, old, change, &mut overwrites)?;
+    overwrites.accounts.reserve(sorted.len());
+    for (hashed, change) in sorted {
+        let old = reader.account(hashed)?;
+        let new = account_after(reader, *hashed, old, change, &mut overwrites)?;
         if old != new {
-            overwrites.accounts.push((hashed, old, new));
+            overwrites.accounts.push((*hashed, old, new));
         }
     }
     Ok(overwrites)
+}
+
+impl Overwrites {
+    /// With the branches of the account trie, and its root.
+    fn with(mut self, updated: Updated) -> (B256, Self) {
+        self.account_branches = updated.branches;
+        (updated.root, self)
+    }
 }
 
 /// The account after its change, whose storage is added to `overwrites`.
@@ -125,12 +166,12 @@ fn account_after(
         }
     }
     let Some(info) = change.info else {
-        overwrites.branches.extend(removed(gone, hashed));
+        overwrites.storage_branches.extend(removed(gone, hashed));
         return Ok(None);
     };
     let trie = Trie::Storage(hashed);
     let root = if leaves.is_empty() {
-        overwrites.branches.extend(removed(gone, hashed));
+        overwrites.storage_branches.extend(removed(gone, hashed));
         if start == Start::Empty {
             EMPTY_ROOT
         } else {
@@ -144,10 +185,10 @@ fn account_after(
                 change.old = Some(old);
             }
             if change.old != change.new {
-                overwrites.branches.push((trie, change));
+                overwrites.storage_branches.push((hashed, change));
             }
         }
-        overwrites.branches.extend(removed(gone, hashed));
+        overwrites.storage_branches.extend(removed(gone, hashed));
         updated.root
     };
     Ok(Some(Account::new(info, root)))
@@ -170,18 +211,16 @@ fn all_slots(
 
 /// Rows that go with a whole storage trie.
 fn removed(
-    branches: impl IntoIterator<Item = (Path, crate::trie::Branch)>,
+    branches: impl IntoIterator<Item = (Path, Branch)>,
     hashed: B256,
-) -> impl Iterator<Item = (Trie, BranchChange)> {
+) -> impl Iterator<Item = (B256, BranchChange)> {
     branches.into_iter().map(move |(path, old)| {
-        (
-            Trie::Storage(hashed),
-            BranchChange {
-                path,
-                old: Some(old),
-                new: None,
-            },
-        )
+        let change = BranchChange {
+            path,
+            old: Some(old),
+            new: None,
+        };
+        (hashed, change)
     })
 }
 
@@ -194,6 +233,20 @@ struct Leaves {
 }
 
 impl Leaves {
+    /// Those of the account trie.
+    fn of(overwrites: &Overwrites) -> Self {
+        let mut leaves = Self::default();
+        // An account without code and storage takes about 80 bytes.
+        leaves.bytes.reserve(96 * overwrites.accounts.len());
+        leaves.ends.reserve(overwrites.accounts.len());
+        for (hashed, old, new) in &overwrites.accounts {
+            leaves.add(*hashed, old.is_some(), |out| {
+                new.inspect(|account| account.encode_leaf(out)).is_some()
+            });
+        }
+        leaves
+    }
+
     /// `encode` writes the value and says whether there is one.
     fn add(&mut self, key: B256, existed: bool, encode: impl FnOnce(&mut Vec<u8>) -> bool) {
         let there = encode(&mut self.bytes);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy_primitives::{B256, U256};
-use store::tables::Snapshot;
+use store::tables::{Snapshot, Value};
 
 use crate::account::{encode_slot_leaf, slot_from_row};
 use crate::cache::{Cache, shard_of, shard_of_branch};
 use crate::history::{Past, after};
 use crate::rows::{Keys, RowId, Table};
-use crate::trie::{Branch, Path, Source, Trie};
+use crate::trie::{Branch, Change, Path, Source, Trie};
 use crate::{Account, StateError};
 
 /// Which rows are the state after one block.
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let shard = shard_of(hashed);
-        if let Some(account) = stored.cached(shard, |held| held.accounts.get(hashed)) {
+        if let Some(account) = stored.cached(shard, |held| held.account(hashed)) {
             return Ok(account);
         }
         let row = self.row(stored, &RowId::account(hashed), |row| {
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
             return Ok(U256::ZERO);
         };
         let (shard, key) = (shard_of(account), (*account, *slot));
-        if let Some(value) = stored.cached(shard, |held| held.slots.get(&key)) {
+        if let Some(value) = stored.cached(shard, |held| held.slot(&key)) {
             return Ok(value);
         }
         let row = self.row(stored, &RowId::slot(account, slot), slot_from_row)?;
@@ -86,15 +86,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A row that no block overwrites.
-    pub(crate) fn fixed(&self, id: &RowId) -> Result<Option<Vec<u8>>, StateError> {
+    pub(crate) fn fixed(&self, id: &RowId) -> Result<Option<Value>, StateError> {
         let Some(stored) = self.stored else {
             return Ok(None);
         };
         self.count();
-        Ok(stored
-            .snapshot
-            .get(&stored.keys.current(id.as_bytes()))?
-            .map(|row| row.to_vec()))
+        Ok(stored.snapshot.get(&stored.keys.current(id.as_bytes()))?)
     }
 
     /// Up to `limit` rows of `table` with `from <= key <= to`, ascending; both have the length of the table's keys.
@@ -173,13 +170,20 @@ impl Source for Reader<'_> {
         let Some(stored) = self.stored else {
             return Ok(None);
         };
-        let (shard, key) = (shard_of_branch(trie, path), (*trie, *path));
-        if let Some(branch) = stored.cached(shard, |held| held.branches.get(&key)) {
+        let shard = shard_of_branch(trie, path);
+        if let Some(branch) = stored.cached(shard, |held| held.branch(trie, path)) {
             return Ok(branch);
         }
         let branch = self.row(stored, &RowId::branch(trie, path), Branch::from_row)?;
         stored.keep(shard, |held| held.put_branch(*trie, *path, branch.clone()));
         Ok(branch)
+    }
+
+    fn expect(&self, trie: &Trie, changes: &[Change<'_>]) {
+        let (Some(stored), Trie::Accounts, [first, ..]) = (self.stored, trie, changes) else {
+            return;
+        };
+        stored.keep(shard_of(&first.key), |held| held.warm(changes));
     }
 
     fn first_leaf(&self, trie: &Trie, path: &Path) -> Result<Option<(B256, Vec<u8>)>, StateError> {

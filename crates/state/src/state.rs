@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{B256, Bytes, U256};
+use parking_lot::Mutex;
 use store::tables::{Batch, Snapshot};
 use types::ChainId;
 
@@ -12,7 +13,7 @@ use crate::history::{self, Before, Forgotten};
 use crate::prepare;
 use crate::reader::{Reader, Stored};
 use crate::rows::{Keys, RowId};
-use crate::trie::{BranchChange, Trie};
+use crate::trie::{Branch, BranchChange, Trie};
 use crate::{Account, Changes, History, StateError, View, ViewError};
 
 /// The state of one chain. It holds no rows but those in its cache, which belongs to one line of blocks: where a
@@ -22,6 +23,8 @@ pub struct State {
     keys: Keys,
     keep: History,
     cache: Arc<Cache>,
+    /// A block, and the oldest that could be told after it, so that each new block need not read that.
+    oldest: Mutex<Option<(u64, u64)>>,
 }
 
 /// A block's state, not yet written: its root and rows. Dropping it forgets it.
@@ -43,7 +46,9 @@ pub(crate) struct Overwrites {
     pub(crate) accounts: Vec<(B256, Option<Account>, Option<Account>)>,
     /// Account, slot; zero is nothing.
     pub(crate) slots: Vec<(B256, B256, U256, U256)>,
-    pub(crate) branches: Vec<(Trie, BranchChange)>,
+    pub(crate) account_branches: Vec<BranchChange>,
+    /// With the hashed address.
+    pub(crate) storage_branches: Vec<(B256, BranchChange)>,
 }
 
 impl State {
@@ -54,6 +59,7 @@ impl State {
             keys: Keys::of(chain),
             keep,
             cache: Arc::new(Cache::new(cache_bytes)),
+            oldest: Mutex::new(None),
         }
     }
 
@@ -113,7 +119,11 @@ impl State {
                 });
             }
             self.cache.catch_up(stored.head);
-            forgotten = self.keep.forget(&parent.reader(), self.keys, number)?;
+            let known = *self.oldest.lock();
+            let known = known.filter(|(block, _)| *block == stored.head);
+            forgotten =
+                self.keep
+                    .forget(&parent.reader(), number, known.map(|(_, oldest)| oldest))?;
         } else if number > 0 {
             forgotten.oldest = Some(number);
         }
@@ -138,42 +148,41 @@ impl State {
     pub fn write(&self, prepared: &Prepared, batch: &mut Batch) {
         let keys = self.keys;
         let mut touched = Vec::new();
-        let mut overwrite = |id: RowId, old: Option<Vec<u8>>, new: Option<Vec<u8>>| {
+        let mut overwrite = |id: &RowId, old: Option<&[u8]>, new: Option<Vec<u8>>| {
             batch.writes.push((keys.current(id.as_bytes()), new));
             if prepared.parent.is_some() {
                 let key = keys.overwritten(id.as_bytes(), prepared.number);
-                batch
-                    .writes
-                    .push((key, Some(Before::encode(old.as_deref()))));
-                touched.push(id);
+                batch.put(key, Before::encode(old));
+                history::add_touched(id, &mut touched);
             }
         };
         for (hashed, old, new) in &prepared.overwrites.accounts {
-            overwrite(
-                RowId::account(hashed),
-                old.map(Account::to_row),
-                new.map(Account::to_row),
-            );
+            let [old, new] = [old, new].map(|account| account.map(Account::to_row));
+            overwrite(&RowId::account(hashed), old.as_deref(), new);
         }
         for (account, slot, old, new) in &prepared.overwrites.slots {
             let row = |value: &U256| (!value.is_zero()).then(|| slot_row(*value));
-            overwrite(RowId::slot(account, slot), row(old), row(new));
+            let id = RowId::slot(account, slot);
+            overwrite(&id, row(old).as_deref(), row(new));
         }
-        for (trie, BranchChange { path, old, new }) in &prepared.overwrites.branches {
-            let [old, new] =
-                [old, new].map(|branch| branch.as_ref().map(|branch| branch.row().to_vec()));
-            overwrite(RowId::branch(trie, path), old, new);
+        let mut branch = |trie: &Trie, BranchChange { path, old, new }: &BranchChange| {
+            let [old, new] = [old, new].map(|branch| branch.as_ref().map(Branch::row));
+            overwrite(&RowId::branch(trie, path), old, new.map(<[u8]>::to_vec));
+        };
+        for change in &prepared.overwrites.account_branches {
+            branch(&Trie::Accounts, change);
+        }
+        for (account, change) in &prepared.overwrites.storage_branches {
+            branch(&Trie::Storage(*account), change);
         }
         if !touched.is_empty() {
             let key = keys.current(RowId::touched(prepared.number).as_bytes());
-            batch.put(key, history::encode_touched(&touched));
+            batch.put(key, touched);
         }
         for (hash, code) in &prepared.codes {
             batch.put(keys.current(RowId::code(hash).as_bytes()), code.to_vec());
         }
-        for key in &prepared.forgotten.keys {
-            batch.delete(key.clone());
-        }
+        prepared.forgotten.write(keys, batch);
         if let Some(oldest) = prepared.forgotten.oldest {
             batch.put(
                 keys.current(RowId::oldest().as_bytes()),
@@ -184,11 +193,22 @@ impl State {
 
     /// Call after the commit: what is held in memory becomes that of this block.
     pub fn adopt(&self, prepared: Prepared) {
-        let mut cache = self.cache.advance(prepared.parent, prepared.number);
+        let number = prepared.number;
+        {
+            let mut known = self.oldest.lock();
+            let before = known.filter(|(block, _)| Some(*block) == prepared.parent);
+            let oldest = prepared
+                .forgotten
+                .oldest
+                .or(before.map(|(_, oldest)| oldest));
+            *known = oldest.map(|oldest| (number, oldest));
+        }
+        let mut cache = self.cache.advance(prepared.parent, number);
         let Overwrites {
             accounts,
             slots,
-            branches,
+            account_branches,
+            storage_branches,
         } = prepared.overwrites;
         for (hashed, _, account) in accounts {
             cache.shard(shard_of(&hashed)).put_account(hashed, account);
@@ -198,9 +218,15 @@ impl State {
                 .shard(shard_of(&account))
                 .put_slot((account, slot), value);
         }
-        for (trie, change) in branches {
+        let mut put = |trie: Trie, change: BranchChange| {
             let shard = shard_of_branch(&trie, &change.path);
             cache.shard(shard).put_branch(trie, change.path, change.new);
+        };
+        for change in account_branches {
+            put(Trie::Accounts, change);
+        }
+        for (account, change) in storage_branches {
+            put(Trie::Storage(account), change);
         }
     }
 }

@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use alloy_primitives::B256;
 
 pub(crate) use branch::Branch;
-pub(crate) use parallel::{PAYS, both};
+pub(crate) use parallel::{both, join, middle, part};
 pub(crate) use path::Path;
 pub(crate) use proof::{prove, root_of};
 pub(crate) use update::{Start, update};
@@ -42,6 +42,9 @@ pub(crate) enum Trie {
 pub(crate) trait Source: Sync {
     /// The branch at `path`, if there is one.
     fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Branch>, StateError>;
+
+    /// Told beforehand which changes, of one first nibble, will be asked for; may bring their branches nearer.
+    fn expect(&self, _trie: &Trie, _changes: &[Change<'_>]) {}
 
     /// The first leaf at or below `path`: its key and value.
     fn first_leaf(&self, trie: &Trie, path: &Path) -> Result<Option<(B256, Vec<u8>)>, StateError>;

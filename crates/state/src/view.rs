@@ -98,7 +98,8 @@ impl View {
             return Ok(Bytes::new());
         }
         let code = self.reader().fixed(&RowId::code(&hash))?;
-        code.map(Bytes::from).ok_or(StateError::NoCode { hash })
+        code.map(|code| Bytes::copy_from_slice(&code))
+            .ok_or(StateError::NoCode { hash })
     }
 
     /// The account at `address` and the given slots of it, with proofs.

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use alloy_primitives::B256;
+
 use super::Reference;
 use super::encode::encode_branch;
+use super::path::nibble;
 use crate::StateError;
 use crate::account::byte;
 
@@ -41,12 +44,30 @@ impl Branch {
 
     /// Reads a row.
     pub(crate) fn from_row(row: &[u8]) -> Result<Self, StateError> {
-        match Work::read(row) {
-            Some(_) => Ok(Self(row.into())),
+        match Work::new(Vec::new()).read(row) {
+            Some(()) => Ok(Self(row.into())),
             None => Err(StateError::Damaged {
                 what: "a branch's row has a form that nothing writes",
             }),
         }
+    }
+
+    /// Whether no extension comes before it.
+    pub(crate) fn begins_here(&self) -> bool {
+        self.extension().is_empty()
+    }
+
+    /// Whether the child towards `key` is a branch, when this one lies at `depth` and has no extension.
+    pub(crate) fn leads_on(&self, key: &B256, depth: usize) -> bool {
+        let bit = 1_u16 << nibble(key, depth);
+        matches!(&*self.0, [0, a, b, c, d, ..] if {
+            u16::from_be_bytes([*a, *b]) & !u16::from_be_bytes([*c, *d]) & bit != 0
+        })
+    }
+
+    /// Reads a byte of each line of memory that it takes.
+    pub(crate) fn touch(&self) -> u8 {
+        self.0.iter().step_by(64).fold(0, |all, byte| all ^ byte)
     }
 
     /// Nibbles of the extension, one a byte; mostly empty.
@@ -63,7 +84,9 @@ impl Branch {
 
     /// The reference to it without its extension.
     pub(super) fn body(&self, buffer: &mut Vec<u8>) -> Reference {
-        encode_branch(&Work::over(self), buffer);
+        let mut work = Work::new(Vec::new());
+        work.load(self);
+        encode_branch(&work, buffer);
         Reference::to(buffer)
     }
 }
@@ -80,9 +103,10 @@ impl Work {
         }
     }
 
-    /// The branch as it is.
-    pub(super) fn over(branch: &Branch) -> Self {
-        Self::read(&branch.0).expect("a branch's row was read or written by this module")
+    /// Makes it what `branch` is.
+    pub(super) fn load(&mut self, branch: &Branch) {
+        self.read(&branch.0)
+            .expect("a branch's row was read or written by this module");
     }
 
     /// The reference of a child that is there.
@@ -130,7 +154,7 @@ impl Work {
     }
 
     /// Reads a row, if it has the form that [`Work::branch`] writes.
-    fn read(row: &[u8]) -> Option<Self> {
+    fn read(&mut self, row: &[u8]) -> Option<()> {
         let (&length, rest) = row.split_first()?;
         let (extension, rest) = rest.split_at_checked(length.into())?;
         let (&[a, b, c, d, e, f], mut rest) = rest.split_first_chunk()?;
@@ -142,10 +166,13 @@ impl Work {
         if !sound {
             return None;
         }
-        let mut work = Self::new(extension.to_vec());
-        (work.mask, work.leaves, work.inline) = (mask, leaves, inline);
+        self.extension.clear();
+        if !extension.is_empty() {
+            self.extension.extend_from_slice(extension);
+        }
+        (self.mask, self.leaves, self.inline) = (mask, leaves, inline);
         for nibble in nibbles(mask) {
-            let reference = &mut work.references[usize::from(nibble)];
+            let reference = &mut self.references[usize::from(nibble)];
             if inline & 1 << nibble == 0 {
                 let (bytes, after) = rest.split_first_chunk::<32>()?;
                 *reference = *bytes;
@@ -153,11 +180,12 @@ impl Work {
             } else {
                 let length = inline_length(*rest.first()?)?;
                 let (bytes, after) = rest.split_at_checked(length)?;
+                *reference = [0; 32];
                 reference[..length].copy_from_slice(bytes);
                 rest = after;
             }
         }
-        rest.is_empty().then_some(work)
+        rest.is_empty().then_some(())
     }
 }
 

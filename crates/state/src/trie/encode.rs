@@ -35,10 +35,13 @@ impl Reference {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        if !self.inline {
-            out.push(0xa0);
+        if self.inline {
+            out.extend_from_slice(self.as_bytes());
+        } else {
+            let mut string = [0xa0; 33];
+            string[1..].copy_from_slice(&self.bytes);
+            out.extend_from_slice(&string);
         }
-        out.extend_from_slice(self.as_bytes());
     }
 }
 
@@ -55,6 +58,7 @@ pub(super) fn encode_branch(branch: &Work, out: &mut Vec<u8>) {
                 .map(|child| child.as_bytes().len() + usize::from(!child.inline))
                 .sum()
         };
+    out.reserve(payload + 3);
     encode_list_head(payload, out);
     for nibble in 0..16_u8 {
         if branch.mask & 1 << nibble == 0 {

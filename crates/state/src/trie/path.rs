@@ -46,6 +46,23 @@ impl Path {
         self
     }
 
+    /// Most nibbles of a short path.
+    pub(crate) const SHORT: usize = 14;
+
+    /// Path and length in one number, if it is short, as all in a trie of hashes are that nobody made to collide.
+    pub(crate) fn short(&self) -> Option<u64> {
+        let first = self.packed.first_chunk()?;
+        (self.length() <= Self::SHORT).then(|| u64::from_be_bytes(*first) | u64::from(self.length))
+    }
+
+    /// The same of the first `length` nibbles of `key`, at most [`Path::SHORT`].
+    pub(crate) fn short_prefix(key: &B256, length: usize) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = key.0;
+        let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let after = u64::MAX >> (4 * length);
+        first & !after | length as u64
+    }
+
     pub(crate) fn length(&self) -> usize {
         self.length.into()
     }

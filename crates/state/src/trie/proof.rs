@@ -28,6 +28,7 @@ pub(crate) fn prove(
             proof.push(Bytes::copy_from_slice(rlp));
         }
     };
+    let mut work = Work::new(Vec::new());
     let mut path = Path::ROOT;
     loop {
         let Some(branch) = source.branch(trie, &path)? else {
@@ -38,8 +39,9 @@ pub(crate) fn prove(
                 what: "a branch points to a branch that is not there",
             });
         };
-        let branch = Work::over(&branch);
-        encode_branch(&branch, &mut buffer);
+        work.load(&branch);
+        let branch = &work;
+        encode_branch(branch, &mut buffer);
         let depth = path.length();
         if !branch.extension.is_empty() {
             let mut extension = Vec::new();

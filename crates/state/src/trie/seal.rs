@@ -4,8 +4,11 @@ use super::branch::Work;
 use super::encode::{encode_branch, encode_extension, encode_leaf};
 use super::{Branch, BranchChange, Leaf, Node, Path, Reference, Sealed};
 
+/// Bytes of a branch with sixteen children.
+const LONGEST: usize = 3 + 16 * 33 + 1;
+
 /// Collects the branches that it seals.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sealer {
     /// Branches that are new or differ from what was there.
     pub(super) found: Vec<BranchChange>,
@@ -13,6 +16,14 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
+    /// Room for `branches`.
+    pub(super) fn with_room(branches: usize) -> Self {
+        Self {
+            found: Vec::with_capacity(branches),
+            buffer: Vec::with_capacity(LONGEST),
+        }
+    }
+
     /// The branch as it is now. It may still move: the extension before it is not a part of what is hashed here.
     pub(super) fn seal(&mut self, work: &Work, old: Option<Branch>) -> Sealed {
         let branch = work.branch(old.as_ref(), &mut self.buffer);

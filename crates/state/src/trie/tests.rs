@@ -195,7 +195,9 @@ proptest! {
         row in proptest::collection::vec(prop_oneof![Just(0_u8), Just(3), Just(0xc2), any::<u8>()], 0..90)
     ) {
         if let Ok(branch) = Branch::from_row(&row) {
-            let written = branch::Work::over(&branch).branch(None, &mut Vec::new());
+            let mut work = branch::Work::new(Vec::new());
+            work.load(&branch);
+            let written = work.branch(None, &mut Vec::new());
             prop_assert_eq!(written.row(), row);
         }
     }
@@ -214,8 +216,9 @@ fn inline_nodes_occur_here() {
     let root = rows.apply(batch);
     rows.check(root);
     let branch = rows.branch(&TRIE, &Path::ROOT).unwrap().unwrap();
-    let branch = branch::Work::over(&branch);
-    assert_eq!((branch.mask, branch.inline), (0x000f, 0x000f));
+    let mut work = branch::Work::new(Vec::new());
+    work.load(&branch);
+    assert_eq!((work.mask, work.inline), (0x000f, 0x000f));
 }
 
 #[test]

@@ -54,6 +54,12 @@ struct Open<'a> {
     first: Option<(u8, Node<'a>)>,
 }
 
+/// Fewest changes of which it pays to tell the source beforehand.
+const EXPECTED: usize = 8;
+
+/// Most branches for which room is made beforehand: where a whole trie is built, there is about one for three leaves.
+const MOST_ROOM: usize = 4_096;
+
 /// Applies at least one change, ascending by key and each key once, to a trie.
 ///
 /// # Errors
@@ -73,10 +79,15 @@ pub(crate) fn update(
         changes.is_sorted_by(|a, b| a.key < b.key),
         "changes ascend by key"
     );
-    let mut descent = Descent::new(source, trie);
+    let mut descent = Descent::new(source, trie, changes.len());
     let root = descent.root(start, changes)?;
     if let Some(updated) = parallel::update(source, trie, &root, changes)? {
         return Ok(updated);
+    }
+    if changes.len() >= EXPECTED {
+        for group in changes.chunk_by(|a, b| nibble(&a.key, 0) == nibble(&b.key, 0)) {
+            source.expect(trie, group);
+        }
     }
     let root = match descent.apply(root, 0, changes)? {
         Some(node) => descent.sealer.place(node, Path::ROOT).hash(),
@@ -123,12 +134,13 @@ pub(super) struct Descent<'s> {
 }
 
 impl<'s> Descent<'s> {
-    pub(super) fn new(source: &'s dyn Source, trie: &'s Trie) -> Self {
+    /// Room for what about `changes` changes find.
+    pub(super) fn new(source: &'s dyn Source, trie: &'s Trie, changes: usize) -> Self {
         Self {
             source,
             trie,
             gone: Vec::new(),
-            sealer: Sealer::default(),
+            sealer: Sealer::with_room((changes * 3).min(MOST_ROOM)),
         }
     }
 
@@ -197,12 +209,10 @@ impl<'s> Descent<'s> {
         if below.is_empty() {
             return Ok(Some(Node::Branch(self.as_it_is(branch, home))));
         }
-        let growing = Growing {
-            work: Work::over(&branch),
-            old: home.then_some(branch),
-            moved: None,
-        };
-        self.children(growing, depth, below)
+        let mut growing = Growing::new();
+        growing.work.load(&branch);
+        growing.old = home.then(|| branch.clone());
+        self.children(&mut growing, depth, below)
     }
 
     /// Puts a branch into the extension of another, where the first new key leaves it.
@@ -220,19 +230,20 @@ impl<'s> Descent<'s> {
         }
         let extension = branch.extension();
         let moved = branch.behind(&extension[length + 1..]);
-        let growing = Growing {
-            work: Work::new(extension[..length].to_vec()),
-            old: None,
-            moved: Some((extension[length], moved)),
-        };
+        let mut growing = Growing::new();
+        growing
+            .work
+            .extension
+            .extend_from_slice(&extension[..length]);
+        growing.moved = Some((extension[length], moved));
         let below = below(&extension[..length], depth, changes);
-        self.children(growing, depth, below)
+        self.children(&mut growing, depth, below)
     }
 
     /// A branch at `depth` after `changes`, all of which go through its extension.
     fn children<'a>(
         &mut self,
-        mut growing: Growing,
+        growing: &mut Growing,
         depth: usize,
         changes: &[Change<'a>],
     ) -> Result<Option<Node<'a>>, StateError> {
@@ -260,7 +271,7 @@ impl<'s> Descent<'s> {
         }
         for group in changes.chunk_by(|a, b| nibble(&a.key, at) == nibble(&b.key, at)) {
             let nibble = nibble(&group[0].key, at);
-            let node = self.child(&mut growing, at, group)?;
+            let node = self.child(growing, at, group)?;
             growing.work.clear(nibble);
             if let Some(node) = node {
                 self.admit(
@@ -273,10 +284,10 @@ impl<'s> Descent<'s> {
             }
         }
         if open.present > 1 {
-            let sealed = self.sealer.seal(&growing.work, growing.old);
+            let sealed = self.sealer.seal(&growing.work, growing.old.take());
             return Ok(Some(Node::Branch(sealed)));
         }
-        if let Some(old) = growing.old {
+        if let Some(old) = growing.old.take() {
             self.gone.push((Path::prefix(key, depth), old));
         }
         if open.present == 0 {
@@ -440,11 +451,11 @@ impl<'s> Descent<'s> {
 }
 
 impl Growing {
-    /// The branch that lies at the root, without an extension.
-    pub(super) fn root(branch: &Branch) -> Self {
+    /// A branch without anything.
+    pub(super) const fn new() -> Self {
         Self {
-            work: Work::over(branch),
-            old: Some(branch.clone()),
+            work: Work::new(Vec::new()),
+            old: None,
             moved: None,
         }
     }
