@@ -38,6 +38,8 @@ pub(super) struct Following {
     asked: Option<Address>,
     /// Blocks that are here and not decided yet; of the one city that was asked.
     queue: VecDeque<Certified>,
+    /// Whether the next block is one of theirs, decided and about to be committed.
+    committing: bool,
     /// Who sent what is in the queue.
     source: Address,
     /// Cities that seem to be ahead, to be told this city's tip at the next opportunity.
@@ -49,7 +51,7 @@ pub(super) struct Following {
 impl Following {
     /// Whether decided blocks are being taken in, or awaited: nothing is started meanwhile.
     pub(super) fn is_busy(&self) -> bool {
-        !self.queue.is_empty() || self.asked.is_some()
+        !self.queue.is_empty() || self.asked.is_some() || self.committing
     }
 
     /// The highest claim above `number`.
@@ -61,6 +63,7 @@ impl Following {
     /// The latest block is `number`.
     pub(super) fn reached(&mut self, number: u64) {
         self.tips.retain(|_, tip| *tip > number);
+        self.committing = false;
         self.late.clear();
         self.hints.clear();
     }
@@ -289,7 +292,10 @@ impl Engine {
                     &candidate.requests,
                 )));
                 match self.take_candidate(candidate) {
-                    Some(candidate) => self.decide(candidate, certificate, call),
+                    Some(candidate) => {
+                        self.following.committing = true;
+                        self.decide(candidate, certificate, call);
+                    }
                     None => {
                         self.adopt(certificate, call)?;
                     }
