@@ -34,6 +34,21 @@ pub use figures::Figures;
 use plan::Plan;
 use world::World;
 
+/// One kind of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// Ends of processes, of engines, and of power.
+    Crashes,
+    /// Full, slow, failing and lost disks.
+    Disks,
+    /// Loss, order, delay and cuts.
+    Links,
+    /// Wrong clocks.
+    Clocks,
+    /// Cities that do not keep the rules.
+    Byzantine,
+}
+
 /// What is to be simulated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -43,6 +58,8 @@ pub struct Options {
     pub cities: Option<usize>,
     /// Without faults.
     pub calm: bool,
+    /// Faults of this kind alone.
+    pub focus: Option<Focus>,
     /// With a line for every event.
     pub trace: bool,
 }
@@ -69,9 +86,10 @@ pub fn run(options: Options) -> Outcome {
         seed,
         cities,
         calm,
+        focus,
         trace,
     } = options;
-    let plan = Plan::new(seed, cities, calm);
+    let plan = Plan::new(seed, cities, calm, focus);
     let mut world = World::new(seed, plan, trace);
     world.figures.cities = world.cities.len() as u64;
     world.run();

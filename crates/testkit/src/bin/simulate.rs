@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use clap::Parser;
-use testkit::simulation::{self, Figures, Options, Outcome};
+use clap::{Parser, ValueEnum};
+use testkit::simulation::{self, Figures, Focus, Options, Outcome};
 
 /// The last lines of a failing seed's trace that are printed.
 const LAST_LINES: usize = 200;
@@ -26,6 +26,9 @@ struct Arguments {
     /// No faults.
     #[arg(long)]
     calm: bool,
+    /// Faults of one kind alone.
+    #[arg(long, value_enum, conflicts_with = "calm")]
+    focus: Option<Kind>,
     /// A line for every event, on standard error.
     #[arg(long)]
     trace: bool,
@@ -35,6 +38,27 @@ struct Arguments {
     /// Goes on after a seed that fails.
     #[arg(long)]
     keep_going: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Crashes,
+    Disks,
+    Links,
+    Clocks,
+    Byzantine,
+}
+
+impl Kind {
+    const fn focus(self) -> Focus {
+        match self {
+            Self::Crashes => Focus::Crashes,
+            Self::Disks => Focus::Disks,
+            Self::Links => Focus::Links,
+            Self::Clocks => Focus::Clocks,
+            Self::Byzantine => Focus::Byzantine,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -79,6 +103,7 @@ fn options(arguments: &Arguments, seed: u64) -> Options {
         seed,
         cities: arguments.cities.map(usize::from),
         calm: arguments.calm,
+        focus: arguments.focus.map(Kind::focus),
         trace: arguments.trace,
     }
 }

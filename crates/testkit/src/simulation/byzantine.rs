@@ -48,6 +48,8 @@ pub(super) enum Vice {
     Waking,
     /// Sends again what others said.
     Replay,
+    /// Asks for what it has.
+    Asking,
 }
 
 impl Vice {
@@ -64,7 +66,27 @@ impl Vice {
         Self::Garbage,
         Self::Waking,
         Self::Replay,
+        Self::Asking,
     ];
+
+    /// For the figures.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::TwoProposals => "Byzantine: two proposals",
+            Self::TwoVotes => "Byzantine: two votes",
+            Self::Silence => "Byzantine: silence",
+            Self::Favour => "Byzantine: silence to some",
+            Self::InvalidBlock => "Byzantine: invalid block",
+            Self::Untimely => "Byzantine: untimely block",
+            Self::WithheldBody => "Byzantine: withheld body",
+            Self::StaleCertificate => "Byzantine: stale certificate",
+            Self::FlippedRecoveryId => "Byzantine: flipped recovery id",
+            Self::Garbage => "Byzantine: garbage",
+            Self::Waking => "Byzantine: waking",
+            Self::Replay => "Byzantine: replay",
+            Self::Asking => "Byzantine: asking",
+        }
+    }
 }
 
 /// Most messages that are remembered to be sent again.
@@ -228,7 +250,7 @@ impl Byzantine {
         }
     }
 
-    fn overhear(&mut self, message: &PeerMessage) {
+    pub(super) fn overhear(&mut self, message: &PeerMessage) {
         if let PeerMessage::Certificate(certificate) = message {
             self.certificates.push(certificate.clone());
         }

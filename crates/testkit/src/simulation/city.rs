@@ -108,6 +108,36 @@ impl City {
             entries = read(&*log).map_err(|error| other(&error))?;
         }
         let tables: Arc<dyn Tables> = Arc::new(self.disk.open_tables());
+        self.recover(genesis, log, tables, entries, now)
+            .map_err(NoStart::Other)
+    }
+
+    /// Starts anew in the process that lives: what its engine held in memory is gone, and nothing else.
+    pub(super) fn start_again(&mut self, genesis: &Genesis, now: Duration) -> Result<(), String> {
+        let Some(living) = self.living.take() else {
+            return Ok(());
+        };
+        self.life += 1;
+        let Living {
+            log, tables, inbox, ..
+        } = living;
+        let entries = read(&*log)?;
+        self.recover(genesis, log, tables, entries, now)?;
+        if let Some(living) = &mut self.living {
+            living.inbox = inbox;
+        }
+        Ok(())
+    }
+
+    fn recover(
+        &mut self,
+        genesis: &Genesis,
+        log: Arc<dyn Log>,
+        tables: Arc<dyn Tables>,
+        entries: Vec<Entry>,
+        now: Duration,
+    ) -> Result<(), String> {
+        let other = |error: &dyn std::fmt::Debug| format!("{error:?}");
         let config = Config {
             key: Arc::clone(&self.key),
             timeouts: Timeouts::default(),

@@ -20,12 +20,12 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Right within 100 ms, and a thousandth fast or slow.
-    pub(super) fn sound(random: &mut super::random::Random) -> Self {
-        let signed = |value: u64, middle: i64| i64::try_from(value).unwrap_or(0) - middle;
+    /// Right within `by_ms`, and a thousandth fast or slow.
+    pub(super) fn sound(by_ms: u64, random: &mut super::random::Random) -> Self {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(0);
         Self {
-            offset_ms: signed(random.below(201), 100),
-            wall: 999 + signed(random.below(3), 0),
+            offset_ms: signed(random.below(2 * by_ms + 1)) - signed(by_ms),
+            wall: 999 + signed(random.below(3)),
             timers: u32::try_from(random.between(999, 1_001)).unwrap_or(1_000),
         }
     }
@@ -69,7 +69,7 @@ impl Clock {
 
     /// Whether it is right, or nearly.
     pub(super) const fn is_sound(&self) -> bool {
-        self.offset_ms.abs() <= 100 && self.wall > 990 && self.wall < 1_010
+        self.offset_ms.abs() <= 1_000 && self.wall > 990 && self.wall < 1_010
     }
 
     /// Unix milliseconds on the wall.

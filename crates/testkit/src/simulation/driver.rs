@@ -9,7 +9,7 @@ use std::time::Duration;
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::Bytes;
 use chain::{Commit, Effect, EngineError, Notice, PeerMessage, Recipients, Timer};
-use types::Certificate;
+use types::{BlockRequests, Certificate};
 
 use super::city::{Input, NoStart};
 use super::world::{CHAIN, Event, Phase, World};
@@ -151,9 +151,21 @@ impl World {
                 if self.wake(city) {
                     continue;
                 }
-                return;
+                return self.rests(city);
             };
             self.take(city, input);
+        }
+    }
+
+    /// A city has nothing more to do now: parked, it has no timer of consensus.
+    fn rests(&mut self, city: usize) {
+        let Some(living) = &self.cities[city].living else {
+            return;
+        };
+        let is_of_consensus = |(_, timer): &(u64, Timer)| matches!(timer, Timer::Consensus(_));
+        if living.engine.is_parked() && living.timers.values().any(is_of_consensus) {
+            let text = format!("parked, with timers {:?}", living.timers.values());
+            self.fail(Some(city), "idle", &text);
         }
     }
 
@@ -242,10 +254,7 @@ impl World {
     fn perform(&mut self, city: usize, effect: Effect) -> Then {
         let one_in = self.plan.crash_one_in;
         if self.phase == Phase::Faulty && one_in > 0 && self.random.chance(1, one_in) {
-            let power = self.random.chance(1, 2);
-            self.figures.count("crash before an effect");
-            self.end(city, power);
-            return Then::Stop;
+            return self.crash(city);
         }
         let it = &mut self.cities[city];
         let (life, clock) = (it.life, it.clock);
@@ -297,6 +306,24 @@ impl World {
             }
             Effect::Notice(notice) => self.notice(city, notice),
         }
+        Then::GoOn
+    }
+
+    /// A crash before an effect: of the whole process, or of one chain's engine.
+    fn crash(&mut self, city: usize) -> Then {
+        let kind = self.random.below(3);
+        if kind > 0 {
+            self.figures.count("crash before an effect");
+            self.end(city, kind == 1);
+            return Then::Stop;
+        }
+        self.figures.count("engine started again before an effect");
+        self.tell(|| format!("city {city}: its engine starts again"));
+        if let Err(why) = self.cities[city].start_again(&self.genesis, self.now) {
+            self.fail(Some(city), "recovery", &why);
+        }
+        let tip = self.cities[city].tip().unwrap_or_default();
+        self.found(city, tip.0);
         Then::GoOn
     }
 
@@ -416,6 +443,12 @@ impl World {
                 "validity",
                 &format!("block {number} is not proven"),
             );
+        }
+        let genesis = &self.genesis;
+        let requests = BlockRequests::genesis(&genesis.record, &genesis.validators);
+        if block.header.requests_hash != Some(requests.hash()) {
+            let text = format!("block {number} changes set or record");
+            self.fail(Some(city), "validity", &text);
         }
         let ms = types::header::time_ms(&block.header).unwrap_or(u64::MAX);
         let sound = self

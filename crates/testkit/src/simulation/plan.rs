@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use types::{NodeKey, Validator, ValidatorSet};
 
+use super::Focus;
 use super::byzantine::Vice;
 use super::clock::Clock;
 use super::links::Quality;
@@ -84,8 +85,9 @@ pub(super) enum Fault {
 }
 
 impl Plan {
-    pub(super) fn new(seed: u64, wanted: Option<usize>, calm: bool) -> Self {
+    pub(super) fn new(seed: u64, wanted: Option<usize>, calm: bool, focus: Option<Focus>) -> Self {
         let mut random = Random::new(seed);
+        let may = |kind| !calm && focus.is_none_or(|focus| focus == kind);
         let drawn = match random.below(20) {
             0..12 => 4,
             12..15 => 7,
@@ -96,25 +98,23 @@ impl Plan {
         };
         let count = wanted.unwrap_or(drawn);
         let powers = powers(count, &mut random);
-        let mut cities = cities(&powers, &mut random);
+        let are_loose = may(Focus::Clocks) && random.chance(1, 3);
+        let off_by_ms = if are_loose { 700 } else { 100 };
+        let mut cities = cities(&powers, off_by_ms, &mut random);
         let validators = cities.iter().map(|city| Validator {
             address: city.key.address(),
             power: city.power,
         });
         let validators = ValidatorSet::new(validators.collect()).expect("a sound set");
-        let calm = calm || random.chance(1, 12);
         let heal_at = random.millis(4_000, 25_000);
-        let mut faults = Vec::new();
-        if !calm {
-            let wiped = spoil(&mut cities, &mut random);
-            faults = draw_faults(count, &wiped, heal_at, &mut random);
-            if random.chance(1, 4) {
-                cities.push(stranger(&mut random));
-            }
+        let wiped = spoil(&mut cities, may, &mut random);
+        let faults = draw_faults(count, &wiped, heal_at, may, &mut random);
+        if may(Focus::Byzantine) && random.chance(1, 4) {
+            cities.push(stranger(&mut random));
         }
         let least = random.between(1, 20);
         let mut sometimes = |of_1000: u64| {
-            if !calm && random.chance(1, 3) {
+            if may(Focus::Links) && random.chance(1, 3) {
                 random.between(1, of_1000)
             } else {
                 0
@@ -129,7 +129,7 @@ impl Plan {
             overtaking,
             late,
         };
-        let crash_one_in = if !calm && random.chance(1, 3) {
+        let crash_one_in = if may(Focus::Crashes) && random.chance(1, 3) {
             random.between(60, 800)
         } else {
             0
@@ -161,13 +161,13 @@ fn powers(count: usize, random: &mut Random) -> Vec<u64> {
     (0..count).map(|_| power()).collect()
 }
 
-fn cities(powers: &[u64], random: &mut Random) -> Vec<CityPlan> {
+fn cities(powers: &[u64], off_by_ms: u64, random: &mut Random) -> Vec<CityPlan> {
     let mut cities: Vec<_> = (1_u8..)
         .zip(powers)
         .map(|(number, &power)| CityPlan {
             key: Arc::new(NodeKey::from_bytes(&[number; 32]).expect("a small number is a key")),
             power,
-            clock: Clock::sound(random),
+            clock: Clock::sound(off_by_ms, random),
             role: Role::Honest,
         })
         .collect();
@@ -179,14 +179,14 @@ fn stranger(random: &mut Random) -> CityPlan {
     CityPlan {
         key: Arc::new(NodeKey::from_bytes(&[0x77; 32]).expect("a key")),
         power: 0,
-        clock: Clock::sound(random),
+        clock: Clock::sound(100, random),
         role: Role::Byzantine(Vice::ALL.to_vec()),
     }
 }
 
 /// Gives less than a third of the power a bent that lasts: Byzantine, with a wrong clock, or about to lose its disk.
 /// Returns who is to lose it.
-fn spoil(cities: &mut [CityPlan], random: &mut Random) -> Vec<usize> {
+fn spoil(cities: &mut [CityPlan], may: impl Fn(Focus) -> bool, random: &mut Random) -> Vec<usize> {
     let total: u64 = cities.iter().map(|city| city.power).sum();
     let (mut spoilt, mut wiped) = (0, Vec::new());
     let first = random.index(cities.len());
@@ -197,9 +197,9 @@ fn spoil(cities: &mut [CityPlan], random: &mut Random) -> Vec<usize> {
             continue;
         }
         match random.below(8) {
-            0..4 => city.role = Role::Byzantine(vices(random)),
-            4 | 5 => city.clock = Clock::wrong(random.next()),
-            6 => wiped.push(index),
+            0..4 if may(Focus::Byzantine) => city.role = Role::Byzantine(vices(random)),
+            4 | 5 if may(Focus::Clocks) => city.clock = Clock::wrong(random.next()),
+            6 if may(Focus::Disks) => wiped.push(index),
             _ => continue,
         }
         spoilt += city.power;
@@ -222,6 +222,7 @@ fn draw_faults(
     count: usize,
     wiped: &[usize],
     heal_at: Duration,
+    may: impl Fn(Focus) -> bool,
     random: &mut Random,
 ) -> Vec<(Duration, Fault)> {
     let heal_ms = u64::try_from(heal_at.as_millis()).unwrap_or(u64::MAX);
@@ -230,7 +231,12 @@ fn draw_faults(
         .map(|&city| (random.millis(500, heal_ms), Fault::Wipe(city)))
         .collect();
     for kind in 0..7 {
-        if !random.chance(1, 3) {
+        let focus = match kind {
+            0..3 => Focus::Crashes,
+            3..6 => Focus::Disks,
+            _ => Focus::Links,
+        };
+        if !may(focus) || !random.chance(1, 3) {
             continue;
         }
         for _ in 0..random.between(1, 4) {

@@ -195,6 +195,7 @@ impl World {
     }
 
     fn begin(&mut self) {
+        self.count_lasting();
         for city in 0..self.cities.len() {
             let at = self.random.millis(0, 50);
             self.at(at, Event::Start { city });
@@ -209,6 +210,24 @@ impl World {
             self.at(self.plan.load[number].at, Event::Submit { number });
         }
         self.at(self.plan.heal_at, Event::Heal);
+    }
+
+    /// What a part of the cities is for ever.
+    fn count_lasting(&mut self) {
+        for city in &self.plan.cities {
+            if !city.clock.is_sound() {
+                self.figures.count("wrong clock");
+            }
+            if let Role::Byzantine(vices) = &city.role {
+                if city.power == 0 {
+                    self.figures.count("city outside the set");
+                    continue;
+                }
+                for vice in vices {
+                    self.figures.count(vice.name());
+                }
+            }
+        }
     }
 
     /// Lets something happen at a time.
@@ -275,6 +294,14 @@ impl World {
             }
         };
         self.tell(|| format!("city {to}: from {from} {}", super::words::of(&message)));
+        // Byzantine cities tell each other what they hear, those outside the set among them.
+        if !self.cities[to].is_honest() {
+            for city in self.cities.iter_mut().filter(|city| city.power == 0) {
+                if let Some(byzantine) = &mut city.byzantine {
+                    byzantine.overhear(&message);
+                }
+            }
+        }
         let message = match &mut self.cities[to].byzantine {
             Some(byzantine) => {
                 let (message, parcels) = byzantine.hear(from, message, &mut self.random);

@@ -1,5 +1,6 @@
 //! Things that no honest city makes.
 
+use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use chain::PeerMessage;
 use chain::peer::{Certified, Outline};
@@ -35,6 +36,7 @@ impl Byzantine {
             .unwrap_or_default();
         let to = if all { to } else { one };
         match vice {
+            Vice::Asking => parcels(to, &asks(known, random)),
             Vice::StaleCertificate => match random.pick(&self.certificates).cloned() {
                 Some(certificate) => {
                     let certificate = self.spoil_certificate(&certificate, random);
@@ -157,6 +159,21 @@ impl Byzantine {
     }
 }
 
+/// A wish that only the chain's own cities may have.
+fn asks(known: Known, random: &mut Random) -> PeerMessage {
+    let block_hash = random.hash();
+    match random.below(5) {
+        0 => PeerMessage::GetBlocks { from: 1 },
+        1 => PeerMessage::GetCertificate,
+        2 => PeerMessage::GetOutline { block_hash },
+        3 => PeerMessage::Tip {
+            number: known.height.saturating_sub(1),
+            hash: block_hash,
+        },
+        _ => PeerMessage::GetBlocks { from: known.height },
+    }
+}
+
 /// Another block than this one: valid, or not, or of another time.
 pub(super) fn twin(outline: &Outline, vice: Vice, random: &mut Random) -> Outline {
     let mut twin = outline.clone();
@@ -187,7 +204,18 @@ pub(super) fn twin(outline: &Outline, vice: Vice, random: &mut Random) -> Outlin
             3 => header.requests_hash = Some(random.hash()),
             4 => header.parent_beacon_block_root = Some(random.hash()),
             5 => header.parent_hash = random.hash(),
-            6 => twin.requests.push(Bytes::from_static(&[0xc1, 0])),
+            6 => {
+                // As an honest proposer of another set would say it.
+                let mut requests = twin.requests.clone();
+                requests.truncate(1);
+                let mut next = vec![0xc1];
+                next.extend(random.hash());
+                next.extend(random.hash());
+                next.extend(header.number.saturating_add(1).to_be_bytes());
+                requests.push(next.into());
+                header.requests_hash = Some(Requests::new(requests.clone()).requests_hash());
+                twin.requests = requests;
+            }
             7 => header.base_fee_per_gas = Some(7),
             8 => header.difficulty = U256::from(1),
             _ => header.gas_limit += 1,
