@@ -4,14 +4,14 @@
 //! of which block it is; a reader of another block is told nothing. What was not used since about half the bound was
 //! filled is dropped: a generation at a time, so that a hit writes nothing and there is no list to keep.
 
+mod generations;
 mod table;
-
-use std::hash::Hash;
 
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, U256};
 use parking_lot::{Mutex, MutexGuard};
 
+use self::generations::{Generations, Weighed};
 use self::table::Table;
 use crate::trie::{Branch, Change, Path, Trie};
 use crate::{Account, EMPTY_CODE_HASH, EMPTY_ROOT};
@@ -157,7 +157,7 @@ impl Held {
         for depth in 1..=Path::SHORT {
             keys.retain(|key| {
                 let path = Path::short_prefix(key, depth);
-                let Some(Some(branch)) = self.branches.young.get(path) else {
+                let Some(Some(branch)) = self.branches.young().get(path) else {
                     return false;
                 };
                 seen ^= branch.touch();
@@ -216,18 +216,6 @@ pub(crate) fn shard_of_branch(trie: &Trie, path: &Path) -> usize {
     }
 }
 
-/// What is held.
-trait Weighed {
-    /// Bytes of memory besides its own size, about.
-    fn bytes(&self) -> usize;
-}
-
-impl Weighed for Option<Branch> {
-    fn bytes(&self) -> usize {
-        self.as_ref().map_or(0, Branch::bytes)
-    }
-}
-
 impl Weighed for Option<Lean> {
     fn bytes(&self) -> usize {
         match self {
@@ -236,116 +224,5 @@ impl Weighed for Option<Lean> {
             }) => size_of::<[B256; 2]>() + 16,
             _ => 0,
         }
-    }
-}
-
-impl Weighed for U256 {
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-/// A map that a generation may be.
-trait Map: Default {
-    type Key;
-    type Value: Clone + Weighed;
-    /// Bytes of memory of an entry besides what [`Weighed`] tells, about.
-    const ENTRY: usize;
-
-    fn find(&self, key: &Self::Key) -> Option<Self::Value>;
-
-    /// Finds it and may drop it.
-    fn take(&mut self, key: &Self::Key) -> Option<Self::Value>;
-
-    /// Gives what it replaces.
-    fn set(&mut self, key: Self::Key, value: Self::Value) -> Option<Self::Value>;
-}
-
-impl<K: Hash + Eq, V: Clone + Weighed> Map for HashMap<K, V> {
-    type Key = K;
-    type Value = V;
-    const ENTRY: usize = size_of::<(K, V)>() + 24;
-
-    fn find(&self, key: &K) -> Option<V> {
-        self.get(key).cloned()
-    }
-
-    fn take(&mut self, key: &K) -> Option<V> {
-        self.remove(key)
-    }
-
-    fn set(&mut self, key: K, value: V) -> Option<V> {
-        self.insert(key, value)
-    }
-}
-
-impl Map for Table {
-    type Key = u64;
-    type Value = Option<Branch>;
-    const ENTRY: usize = size_of::<(u64, Option<Branch>)>() * 2;
-
-    fn find(&self, path: &u64) -> Option<Option<Branch>> {
-        self.get(*path).cloned()
-    }
-
-    fn take(&mut self, path: &u64) -> Option<Option<Branch>> {
-        self.find(path)
-    }
-
-    fn set(&mut self, path: u64, branch: Option<Branch>) -> Option<Option<Branch>> {
-        self.insert(path, branch)
-    }
-}
-
-/// A bounded map: what was used lately is in the young generation; when that has filled half of the bound, it becomes
-/// the old one, and the old one goes.
-#[derive(Debug)]
-struct Generations<M> {
-    young: M,
-    old: M,
-    /// Of the young generation, about.
-    bytes: usize,
-    /// Most bytes of a generation.
-    most: usize,
-}
-
-impl<M: Map> Generations<M> {
-    fn new(bytes: usize) -> Self {
-        Self {
-            young: M::default(),
-            old: M::default(),
-            bytes: 0,
-            most: bytes / 2,
-        }
-    }
-
-    /// The value, made young again.
-    fn get(&mut self, key: &M::Key) -> Option<M::Value>
-    where
-        M::Key: Clone,
-    {
-        if let Some(value) = self.young.find(key) {
-            return Some(value);
-        }
-        let value = self.old.take(key)?;
-        self.put(key.clone(), value.clone());
-        Some(value)
-    }
-
-    fn put(&mut self, key: M::Key, value: M::Value) {
-        let bytes = value.bytes() + M::ENTRY;
-        if self.bytes + bytes > self.most {
-            self.old = std::mem::take(&mut self.young);
-            self.bytes = 0;
-        }
-        // What the old generation has of this key is hidden by the young one, and is dropped before it.
-        if let Some(replaced) = self.young.set(key, value) {
-            self.bytes -= replaced.bytes() + M::ENTRY;
-        }
-        self.bytes += bytes;
-    }
-
-    fn clear(&mut self) {
-        *self = Self::new(self.most * 2);
     }
 }

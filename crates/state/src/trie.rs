@@ -11,6 +11,7 @@
 
 mod branch;
 mod encode;
+mod grow;
 mod parallel;
 mod path;
 mod proof;

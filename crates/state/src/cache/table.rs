@@ -86,3 +86,45 @@ impl fmt::Debug for Table {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use alloy_primitives::B256;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::trie::Path;
+
+    proptest! {
+        #[test]
+        fn a_table_answers_like_a_map(
+            writes in proptest::collection::vec((0..200_u64, any::<bool>()), 0..400)
+        ) {
+            let (mut table, mut map) = (Table::default(), HashMap::new());
+            for (at, (path, there)) in writes.into_iter().enumerate() {
+                // Two inline children: a row that differs from write to write.
+                let row = [0, 0, 3, 0, 0, 0, 3, 0xc1, u8::try_from(at % 128).unwrap(), 0xc1, 1];
+                let branch = there.then(|| Branch::from_row(&row).unwrap());
+                prop_assert_eq!(table.insert(path, branch.clone()), map.insert(path, branch));
+                for path in 0..200 {
+                    prop_assert_eq!(table.get(path), map.get(&path));
+                }
+            }
+        }
+
+        #[test]
+        fn a_short_path_is_that_of_its_key_and_never_vacant(key: [u8; 32], length in 0..=64_usize) {
+            let key = B256::from(key);
+            let short = Path::prefix(&key, length).short();
+            prop_assert_eq!(short.is_some(), length <= Path::SHORT);
+            if let Some(short) = short {
+                prop_assert_eq!(short, Path::short_prefix(&key, length));
+                prop_assert_ne!(short, VACANT);
+                let longer = length < Path::SHORT && Path::short_prefix(&key, length + 1) == short;
+                prop_assert!(!longer, "paths of two lengths are two");
+            }
+        }
+    }
+}

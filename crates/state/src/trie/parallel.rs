@@ -9,9 +9,9 @@ use super::update::{Descent, Growing, Place, changed};
 use super::{Branch, Change, Node, Path, Reference, Source, Trie, Updated};
 use crate::StateError;
 
-/// Fewest changes that pay for starting a thread: it takes as long as about ten of them, and both threads wait for
-/// memory that one would have had at hand.
-pub(crate) const PAYS: usize = 100;
+/// Fewest changes that pay for starting a thread: it takes as long as about ten of them, and on a busy machine the
+/// other core has something else to do.
+const PAYS: usize = 200;
 
 /// What one thread makes of some of the root's children.
 #[derive(Debug)]
@@ -57,8 +57,15 @@ pub(crate) fn middle<T>(sorted: &[T], key: impl Fn(&T) -> &B256) -> Option<usize
     if sorted.len() < PAYS {
         return None;
     }
-    let middle = nibble(key(&sorted[sorted.len() / 2]), 0);
-    Some(sorted.partition_point(|entry| nibble(key(entry), 0) < middle))
+    let half = sorted.len() / 2;
+    let middle = nibble(key(&sorted[half]), 0);
+    let below = sorted.partition_point(|entry| nibble(key(entry), 0) < middle);
+    let through = sorted.partition_point(|entry| nibble(key(entry), 0) <= middle);
+    Some(if half - below < through - half {
+        below
+    } else {
+        through
+    })
 }
 
 /// Updates one of the root's children after the other, so that each fits a core's memory. The root is a branch without
