@@ -162,11 +162,16 @@ async fn go_on(
     Ok(((number, proof.read()?.header.state_root), note))
 }
 
-/// The proof of the receipt's block from a city that may learn of it a moment later.
+/// Waits until a city has a transaction that is final in another: that may be a moment later.
+async fn wait_for(client: &mut Client, receipt: &Value) -> anyhow::Result<()> {
+    let hash = serde_json::from_value(receipt["transactionHash"].clone())?;
+    client.receipt(hash).await?;
+    Ok(())
+}
+
+/// The proof of the receipt's block.
 async fn block_proof(client: &mut Client, receipt: &Value) -> anyhow::Result<BlockProof> {
-    client
-        .receipt(serde_json::from_value(receipt["transactionHash"].clone())?)
-        .await?;
+    wait_for(client, receipt).await?;
     client
         .ask("causeway_getBlockProof", json!([receipt["blockNumber"]]))
         .await

@@ -10,7 +10,7 @@ use execution::{Transaction, validate_form};
 use parking_lot::RwLock;
 use state::StateError;
 
-use crate::{Moment, Pool, PoolError, Reader, SenderState, entry};
+use crate::{Moment, Pool, PoolError, Reader, SenderState};
 
 /// What became of transactions that were given to the chain.
 #[derive(Debug, Default)]
@@ -23,10 +23,11 @@ pub struct Admitted {
     pub accepted: Vec<Arc<Transaction>>,
 }
 
-/// Judges transactions at `now_ms` and takes the good ones into `pool`.
+/// Judges transactions that came by the city `entry`, at `now_ms`, and takes the good ones into `pool`.
 pub fn admit(
     reader: &Reader,
     pool: &RwLock<Pool>,
+    entry: Address,
     transactions: Vec<Transaction>,
     now_ms: u64,
 ) -> Admitted {
@@ -53,11 +54,11 @@ pub fn admit(
             .and_then(|()| {
                 let raw = transaction.encoded_2718();
                 let known = senders.known(&transaction, rules.is_free())?;
-                pool.insert(Arc::clone(&transaction), raw.len(), known)?;
+                pool.insert(Arc::clone(&transaction), entry, raw.len(), known)?;
                 Ok(raw)
             });
         admitted.verdicts.push(verdict.map(|raw| {
-            admitted.entries.push(entry::transaction_entry(&raw));
+            admitted.entries.push(crate::entry::transaction_entry(&raw));
             let hash = *transaction.hash();
             admitted.accepted.push(transaction);
             hash

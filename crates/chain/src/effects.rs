@@ -105,6 +105,11 @@ pub enum Notice {
         /// By how many milliseconds.
         by_ms: u64,
     },
+    /// The clock is far from the median of the other validators'.
+    ClockFar {
+        /// By how many milliseconds theirs are ahead; less than zero: behind.
+        ahead_ms: i64,
+    },
     /// A message of another city was refused.
     Refused {
         /// Whose.

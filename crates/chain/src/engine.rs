@@ -34,6 +34,7 @@ use self::following::{Following, Silence};
 use self::voting::Height;
 use crate::admission::{Admitted, admit};
 use crate::candidate::{self, Candidate};
+use crate::clocks::Clocks;
 use crate::effects::{Call, Commit, Decided, Effect, EngineError, Notice, Timer};
 use crate::import::{self, ImportError};
 use crate::peer::{Certified, Outline, PeerMessage};
@@ -74,6 +75,7 @@ pub struct Engine {
     /// One outline of each validator that no proposal names yet.
     early: BTreeMap<Address, Outline>,
     waking: Waking,
+    clocks: Clocks,
     following: Following,
     silence: Option<Silence>,
     /// What is still to be written when this city stops for good.
@@ -126,6 +128,7 @@ impl Engine {
             ahead: Ahead::default(),
             early: BTreeMap::new(),
             waking: Waking::default(),
+            clocks: Clocks::default(),
             following: Following::default(),
             silence: None,
             last_words: Vec::new(),
@@ -177,9 +180,10 @@ impl Engine {
         silence.chain(transactions).collect()
     }
 
-    /// Judges transactions at `now_ms` and takes the good ones into the pool.
+    /// Judges transactions of this city's clients at `now_ms` and takes the good ones into the pool.
     pub fn admit(&mut self, transactions: Vec<Transaction>, now_ms: u64) -> Admitted {
-        admit(&self.reader, &self.pool, transactions, now_ms)
+        let own = self.config.key.address();
+        admit(&self.reader, &self.pool, own, transactions, now_ms)
     }
 
     /// When the next height may start, in Unix milliseconds; `None` when there is nothing to start it for. Not in the
@@ -299,7 +303,7 @@ impl Engine {
             }
             PeerMessage::GetBlocks { from: first } => self.send_blocks(from, first, &mut call)?,
             PeerMessage::Blocks(blocks) => self.take_blocks(from, blocks, &mut call)?,
-            PeerMessage::Transactions(raw) => self.take_transactions(&raw, &mut call),
+            PeerMessage::Transactions(raw) => self.take_transactions(from, &raw, &mut call),
         }
         Ok(call.out)
     }
@@ -378,10 +382,10 @@ impl Engine {
         hashes.find(|hash| self.waking.may_start(hash))
     }
 
-    fn take_transactions(&mut self, raw: &[Bytes], call: &mut Call) {
+    fn take_transactions(&mut self, from: Address, raw: &[Bytes], call: &mut Call) {
         let recovered = execution::recover_all(raw);
         let transactions = recovered.into_iter().filter_map(Result::ok).collect();
-        let admitted = self.admit(transactions, call.now_ms);
+        let admitted = admit(&self.reader, &self.pool, from, transactions, call.now_ms);
         call.out
             .extend(admitted.entries.into_iter().map(Effect::Append));
     }

@@ -13,6 +13,7 @@
 
 mod admission;
 mod candidate;
+mod clocks;
 mod effects;
 mod engine;
 mod entry;

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //!  sender ─▶ nonce ─▶ transaction      executable: no gap below it
-//!  arrival order of senders: whoever came first goes first, one each in turn
+//!  cities of entry in turn; of each, senders in turn, whoever came first first
 //! ```
+//!
+//! A transaction belongs to the city that took it from a client. Cities have equal parts of the pool and of a block, and
+//! parts that are not used are lent: a city whose clients flood takes nothing from the clients of another.
 //!
 //! The pool knows the formats' rules (replacement, bounds, fairness) and nothing of execution; who may enter is judged
 //! with the account's nonce and balance that the engine reads at *now*.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
@@ -35,6 +38,8 @@ pub struct Pooled {
     pub transaction: Arc<Transaction>,
     /// Arrival number, ascending.
     pub arrival: u64,
+    /// The city that took it from a client; the first that sent it counts.
+    pub entry: Address,
     bytes: usize,
     replacements: u32,
 }
@@ -176,6 +181,8 @@ pub struct Pool {
     ready: BTreeSet<(u64, Address)>,
     bytes: usize,
     arrivals: u64,
+    /// How many wait, by city of entry.
+    entries: BTreeMap<Address, usize>,
 }
 
 impl Pool {
@@ -261,7 +268,7 @@ impl Pool {
         all
     }
 
-    /// Takes a transaction in. `known` is what the chain says of its sender.
+    /// Takes a transaction in that came by the city `entry`. `known` is what the chain says of its sender.
     ///
     /// # Errors
     ///
@@ -269,6 +276,7 @@ impl Pool {
     pub fn insert(
         &mut self,
         transaction: Arc<Transaction>,
+        entry: Address,
         bytes: usize,
         known: SenderState,
     ) -> Result<(), PoolError> {
@@ -316,20 +324,21 @@ impl Pool {
             Some(earlier) => earlier.replacements + 1,
         };
         // A replacement keeps its place in the order.
-        let arrival = earlier.map(|earlier| earlier.arrival);
-        if arrival.is_none() {
-            self.make_room(address, bytes)?;
-        }
-        let arrival = arrival.unwrap_or_else(|| {
-            self.arrivals += 1;
-            self.arrivals
-        });
+        let arrival = match earlier.map(|earlier| earlier.arrival) {
+            Some(arrival) => arrival,
+            None => {
+                self.make_room(address, entry, bytes)?;
+                self.arrivals += 1;
+                self.arrivals
+            }
+        };
         let sender = self.senders.entry(address).or_default();
         let ready = ready_key(sender, address);
         sender.next = known.nonce;
         let pooled = Pooled {
             transaction,
             arrival,
+            entry,
             bytes,
             replacements,
         };
@@ -337,16 +346,34 @@ impl Pool {
         let now = ready_key(sender, address);
         self.rekey(ready, now);
         self.bytes += bytes;
+        *self.entries.entry(entry).or_default() += 1;
         if let Some(replaced) = replaced {
-            self.bytes -= replaced.bytes;
-            self.hashes.remove(replaced.transaction.hash());
+            self.forget(&replaced);
         }
         self.hashes.insert(hash, (address, nonce));
         Ok(())
     }
 
-    /// Refuses a newcomer, or drops the last transaction of whoever holds most and more than the newcomer.
-    fn make_room(&mut self, address: Address, bytes: usize) -> Result<(), PoolError> {
+    /// Counts out a transaction that is not among its sender's any more.
+    fn forget(&mut self, gone: &Pooled) {
+        self.bytes -= gone.bytes;
+        self.hashes.remove(gone.transaction.hash());
+        if let Some(count) = self.entries.get_mut(&gone.entry) {
+            *count -= 1;
+            if *count == 0 {
+                self.entries.remove(&gone.entry);
+            }
+        }
+    }
+
+    /// Refuses a newcomer, or drops the last transaction of whoever holds most: of the city of entry that has more than
+    /// the newcomer's, else of a sender that has more than the newcomer.
+    fn make_room(
+        &mut self,
+        address: Address,
+        entry: Address,
+        bytes: usize,
+    ) -> Result<(), PoolError> {
         let own = self
             .senders
             .get(&address)
@@ -356,20 +383,35 @@ impl Pool {
         }
         // Each turn drops one transaction, so this ends; 512 KiB in need free at most 512 Ki transactions.
         while self.hashes.len() >= MAX_TOTAL || self.bytes + bytes > MAX_BYTES {
-            let most = self
-                .senders
-                .iter()
-                .max_by_key(|(address, sender)| (sender.transactions.len(), **address))
-                .filter(|(_, sender)| sender.transactions.len() > own + 1)
-                .and_then(|(address, sender)| {
-                    Some((*address, *sender.transactions.last_key_value()?.0))
-                });
-            let Some((address, nonce)) = most else {
-                return Err(PoolError::Full);
-            };
+            let (address, nonce) = self.victim(own, entry).ok_or(PoolError::Full)?;
             self.remove(address, nonce);
         }
         Ok(())
+    }
+
+    /// The transaction that goes first when there is no room for one of a sender with `own` transactions by `entry`.
+    fn victim(&self, own: usize, entry: Address) -> Option<(Address, u64)> {
+        let of_entry = self.entries.get(&entry).copied().unwrap_or(0);
+        let (&greedy, &most) = self.entries.iter().max_by_key(|(_, count)| **count)?;
+        // A part that nobody uses is lent, and given back at once.
+        let from = if greedy != entry && most > of_entry + 1 {
+            greedy
+        } else {
+            entry
+        };
+        let last_of = |sender: &Sender| {
+            let mut transactions = sender.transactions.iter().rev();
+            transactions
+                .find(|(_, pooled)| pooled.entry == from)
+                .map(|(nonce, _)| *nonce)
+        };
+        let held = |sender: &Sender| sender.transactions.len();
+        let (address, nonce, held) = self
+            .senders
+            .iter()
+            .filter_map(|(address, sender)| Some((*address, last_of(sender)?, held(sender))))
+            .max_by_key(|(address, _, held)| (*held, *address))?;
+        (from != entry || held > own + 1).then_some((address, nonce))
     }
 
     /// Forgets one transaction; those after it stay, behind a gap.
@@ -378,15 +420,15 @@ impl Pool {
             return;
         };
         let ready = ready_key(sender, address);
-        if let Some(gone) = sender.transactions.remove(&nonce) {
-            self.bytes -= gone.bytes;
-            self.hashes.remove(gone.transaction.hash());
-        }
+        let gone = sender.transactions.remove(&nonce);
         let now = ready_key(sender, address);
         if sender.transactions.is_empty() {
             self.senders.remove(&address);
         }
         self.rekey(ready, now);
+        if let Some(gone) = gone {
+            self.forget(&gone);
+        }
     }
 
     /// A block was made in which `address`'s next nonce became `next`: forgets what is below.
@@ -402,33 +444,40 @@ impl Pool {
         if sender.transactions.is_empty() {
             self.senders.remove(&address);
         }
-        for pooled in gone.into_values() {
-            self.bytes -= pooled.bytes;
-            self.hashes.remove(pooled.transaction.hash());
+        for pooled in gone.values() {
+            self.forget(pooled);
         }
         self.rekey(ready, now);
     }
 
-    /// Executable transactions in the order of a block, as many as `limit`: senders by arrival of their first, each in
-    /// turn giving its next.
+    /// Executable transactions in the order of a block, as many as `limit`: cities of entry in turn; of each, senders by
+    /// arrival of their first, each in turn giving its next.
     #[must_use]
     pub fn executable(&self, limit: usize) -> Vec<Arc<Transaction>> {
-        let mut turns: std::collections::VecDeque<_> = self
-            .ready
-            .iter()
-            .filter_map(|(_, address)| {
-                let sender = self.senders.get(address)?;
-                Some(sender.transactions.range(sender.next..sender.gap()))
-            })
-            .collect();
+        let mut of_entries: BTreeMap<Address, VecDeque<_>> = BTreeMap::new();
+        for (_, address) in &self.ready {
+            let Some(sender) = self.senders.get(address) else {
+                continue;
+            };
+            let turn = sender.transactions.range(sender.next..sender.gap());
+            // A sender stands with the city by which its first came.
+            if let Some((_, first)) = turn.clone().next() {
+                of_entries.entry(first.entry).or_default().push_back(turn);
+            }
+        }
+        let mut cities: VecDeque<VecDeque<_>> = of_entries.into_values().collect();
         let mut chosen = Vec::with_capacity(limit.min(self.hashes.len()));
         while chosen.len() < limit
-            && let Some(mut turn) = turns.pop_front()
+            && let Some(mut senders) = cities.pop_front()
         {
+            let Some(mut turn) = senders.pop_front() else {
+                continue;
+            };
             if let Some((_, pooled)) = turn.next() {
                 chosen.push(Arc::clone(&pooled.transaction));
-                turns.push_back(turn);
+                senders.push_back(turn);
             }
+            cities.push_back(senders);
         }
         chosen
     }

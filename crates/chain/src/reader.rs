@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use alloy_consensus::{Header, ReceiptEnvelope};
 use alloy_primitives::{Address, B256, Bytes};
+use consensus::Equivocation;
 use execution::{BlockEnv, BlockHashes};
 use state::{State, View, ViewError};
 use store::tables::{Snapshot, Tables, TablesError};
 use types::{BlockProof, BlockRequests, FeeRule};
 
-use crate::Profile;
 use crate::rows::{self, Block, Keys, Seal, Table, Tip};
+use crate::{Profile, entry};
 
 /// Reads one chain. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -247,6 +248,26 @@ impl Moment {
             validators: preimage(requests.set_hash)?,
             record: preimage(requests.record_hash)?,
         }))
+    }
+
+    /// Proofs that validators signed twice, at or above height `from`, ascending; at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn evidence(&self, from: u64, limit: usize) -> Result<Vec<Equivocation>, ReadError> {
+        let first = self.keys.at(Table::Evidence, from);
+        let end = self.keys.after(Table::Evidence);
+        let mut found = Vec::new();
+        for row in self.snapshot.range(&first, &end).take(limit) {
+            let (_key, row) = row?;
+            let damaged = ReadError::Damaged {
+                what: "evidence",
+                number: from,
+            };
+            found.push(entry::evidence_from_row(&row).map_err(|_malformed| damaged)?);
+        }
+        Ok(found)
     }
 
     /// The encoded set or record of this hash.

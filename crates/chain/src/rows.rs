@@ -62,6 +62,15 @@ impl Keys {
         key
     }
 
+    /// The first key after those of `table`.
+    pub(crate) fn after(self, table: Table) -> Vec<u8> {
+        let mut key = self.key(table, &[]);
+        if let Some(last) = key.last_mut() {
+            *last += 1;
+        }
+        key
+    }
+
     pub(crate) fn tip(self) -> Vec<u8> {
         self.key(Table::Tip, &[])
     }

@@ -5,11 +5,12 @@
 //!  link ──Relayed───▶ ┘ recover ▸ judge ▸ pool ▸ log ▸ wake the engine (never sent on)
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes};
-use chain::{Pool, PoolError, Reader, admit};
+use chain::{Admitted, Pool, PoolError, Reader, admit};
 use execution::Transaction;
 use parking_lot::RwLock;
 use store::{Log, LogError};
@@ -56,6 +57,8 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct Entrance {
     pub(crate) chain_id: ChainId,
+    /// This city.
+    pub(crate) own: Address,
     pub(crate) reader: Reader,
     pub(crate) pool: Arc<RwLock<Pool>>,
     pub(crate) log: Arc<dyn Log>,
@@ -124,38 +127,47 @@ impl Entrance {
     /// Judges transactions, writes the good ones to the log, and only then tells their hashes.
     fn admit(&self, incoming: Vec<Incoming>) -> Result<(), LogError> {
         let (mut transactions, mut answers) = (Vec::new(), Vec::with_capacity(incoming.len()));
-        let mut raw = Vec::new();
+        let mut relayed: BTreeMap<Address, Vec<Bytes>> = BTreeMap::new();
         for incoming in incoming {
             match incoming {
                 Incoming::Submitted(submission) => {
                     answers.push((submission.transactions.len(), submission.answer));
                     transactions.extend(submission.transactions);
                 }
-                Incoming::Relayed { peer, payload } => raw.extend(self.relayed(peer, &payload)),
+                Incoming::Relayed { peer, payload } => {
+                    let raw = self.relayed(peer, &payload);
+                    relayed.entry(peer).or_default().extend(raw);
+                }
             }
         }
-        let own = transactions.len();
-        let recovered = execution::recover_all(&raw);
-        transactions.extend(recovered.into_iter().filter_map(Result::ok));
-
         let now_ms = self.clock.now_ms();
-        let admitted = admit(&self.reader, &self.pool, transactions, now_ms);
-        let payloads: Vec<&[u8]> = admitted.entries.iter().map(Vec::as_slice).collect();
-        if !payloads.is_empty() {
-            self.log.append(self.chain_id.get(), &payloads)?;
-        }
-        let mut verdicts: Vec<Result<B256, PoolError>> = admitted.verdicts;
-        let accepted_own = verdicts.iter().take(own).filter(|verdict| verdict.is_ok());
-        let accepted_own = accepted_own.count();
+        let admit = |entry, transactions| {
+            let admitted = admit(&self.reader, &self.pool, entry, transactions, now_ms);
+            let payloads: Vec<&[u8]> = admitted.entries.iter().map(Vec::as_slice).collect();
+            if !payloads.is_empty() {
+                self.log.append(self.chain_id.get(), &payloads)?;
+            }
+            Ok::<Admitted, LogError>(admitted)
+        };
+        let Admitted {
+            mut verdicts,
+            accepted: mut all,
+            ..
+        } = admit(self.own, transactions)?;
         for (count, answer) in answers {
             let rest = verdicts.split_off(count.min(verdicts.len()));
             // The caller may have stopped waiting; its transactions stand all the same.
             drop(answer.send(verdicts));
             verdicts = rest;
         }
+        self.send_on(&all);
+        for (peer, raw) in relayed {
+            let recovered = execution::recover_all(&raw);
+            let transactions = recovered.into_iter().filter_map(Result::ok).collect();
+            all.extend(admit(peer, transactions)?.accepted);
+        }
         self.pooled.notify_one();
-        self.send_on(&admitted.accepted[..accepted_own]);
-        for transaction in admitted.accepted {
+        for transaction in all {
             // Nobody listening is no error.
             drop(self.pending.send(transaction));
         }

@@ -285,8 +285,19 @@ impl Chain {
                 let by = Duration::from_millis(by_ms);
                 tracing::warn!(%chain_id, ?by, "the clock is behind the latest block");
             }
+            Notice::ClockFar { ahead_ms } => {
+                tracing::warn!(
+                    %chain_id, ahead_ms,
+                    "this city's clock is far from the median of the others: its blocks come too early or too late; set it"
+                );
+            }
             Notice::Refused { from, reason } => {
-                tracing::debug!(%chain_id, %from, reason, "a message was refused");
+                // These do not happen among honest cities of one chain.
+                if reason.contains("certif") || reason == "another block of the same height" {
+                    tracing::warn!(%chain_id, %from, reason, "a message was refused");
+                } else {
+                    tracing::debug!(%chain_id, %from, reason, "a message was refused");
+                }
                 self.outside.metrics.refused(reason);
             }
             Notice::InvalidBlock { proposer, hash } => {

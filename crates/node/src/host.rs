@@ -562,6 +562,7 @@ fn start_chain(
     };
     let entrance = Entrance {
         chain_id,
+        own: shared.key.address(),
         reader: handle.reader.clone(),
         pool: Arc::clone(&handle.pool),
         log: Arc::clone(&shared.log),

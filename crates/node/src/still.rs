@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use alloy_primitives::Address;
 use chain::{Pool, Reader, admit};
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, mpsc};
@@ -69,8 +70,9 @@ impl StillChain {
                 Arc::clone(&self.pool),
                 self.clock.now_ms(),
             );
-            let judged =
-                tokio::task::spawn_blocking(move || admit(&reader, &pool, transactions, now_ms));
+            let judged = tokio::task::spawn_blocking(move || {
+                admit(&reader, &pool, Address::ZERO, transactions, now_ms)
+            });
             if let Ok(admitted) = judged.await {
                 // The caller may have stopped waiting.
                 drop(answer.send(admitted.verdicts));

@@ -19,6 +19,7 @@ mod blocks;
 mod config;
 mod connection;
 mod error;
+mod evidence;
 mod fees;
 mod filters;
 mod guard;

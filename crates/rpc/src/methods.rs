@@ -17,8 +17,8 @@ use crate::arguments::Arguments;
 use crate::error::Failure;
 use crate::transactions::submit;
 use crate::{
-    account_state, accounts, blocks, fees, filters, identity, logs, pool, proofs, simulate,
-    subscriptions, transactions,
+    account_state, accounts, blocks, evidence, fees, filters, identity, logs, pool, proofs,
+    simulate, subscriptions, transactions,
 };
 
 /// The one method that a batch answers all at once, see `service`.
@@ -52,6 +52,7 @@ fn identity_and_blocks(methods: &mut Methods) -> Result<(), RegisterMethodError>
     methods.read("rpc_modules", identity::modules)?;
     methods.read("causeway_getNetwork", identity::network)?;
     methods.read("causeway_getBlockProof", proofs::block)?;
+    methods.read("causeway_getEvidence", evidence::evidence)?;
     methods.read("eth_blockNumber", blocks::number)?;
     methods.read("eth_getBlockByNumber", blocks::by_number)?;
     methods.read("eth_getBlockByHash", blocks::by_hash)?;

@@ -76,6 +76,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let number = self.head.header.number + 1;
         let hash = outline.header.hash_slow();
+        if outline.header.beneficiary == from && outline.header.number == number {
+            self.compare_clocks(from, &outline, call);
+        }
         if let Some(height) = &self.height
             && outline.header.number == number
             && height.is_named(hash)
@@ -91,6 +94,17 @@ impl Engine {
             self.early.insert(from, outline);
         }
         Ok(())
+    }
+
+    /// A block of its sender's own, of this height: it carries its sender's time.
+    fn compare_clocks(&mut self, from: Address, outline: &Outline, call: &mut Call) {
+        let Some(block_ms) = types::header::time_ms(&outline.header) else {
+            return;
+        };
+        let others = self.set.validators().len() - 1;
+        if let Some(ahead_ms) = self.clocks.saw(from, block_ms, call.now_ms, others) {
+            call.push(Effect::Notice(Notice::ClockFar { ahead_ms }));
+        }
     }
 
     /// Looks the transactions of an outline up in the pool, and asks for those that are not there.

@@ -161,7 +161,7 @@ fn random_bytes_are_read_or_refused_and_never_panic() {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        (state >> 33) as u8
+        state.to_be_bytes()[0]
     };
     for message in one_of_each() {
         for _ in 0..2_000 {

@@ -500,6 +500,7 @@ impl World {
         let honest = self.cities[city].is_honest();
         let name = match notice {
             Notice::ClockBehind { .. } => "notice: clock behind",
+            Notice::ClockFar { .. } => "notice: clock far",
             Notice::Refused {
                 reason: "stranger", ..
             } => "notice: stranger",

@@ -1,0 +1,92 @@
+//! How far this city's clock is from those of the others, by the times of the blocks that they propose.
+//!
+//! A fresh block carries its proposer's time; it arrives a little later. The median over the others says whether it is this
+//! clock that is wrong: a few that are wrong, or lie, do not move it.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::Address;
+
+/// From how many milliseconds on an operator is told: where this city's blocks begin to be untimely elsewhere.
+const FAR_MS: i64 = 500;
+
+/// The clocks of one chain's validators.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clocks {
+    /// The latest proposal's time less this clock's at its arrival, by proposer, in milliseconds.
+    ahead_ms: BTreeMap<Address, i64>,
+    was_far: bool,
+}
+
+impl Clocks {
+    /// A fresh block of `proposer` with time `block_ms` came at `now_ms`. By how much the others' clocks are ahead of this
+    /// one (less than zero: behind), when that is far and was not before; `others` is how many there are.
+    pub(crate) fn saw(
+        &mut self,
+        proposer: Address,
+        block_ms: u64,
+        now_ms: u64,
+        others: usize,
+    ) -> Option<i64> {
+        self.ahead_ms
+            .insert(proposer, block_ms.wrapping_sub(now_ms).cast_signed());
+        let median = self.median(others)?;
+        let is_far = median.unsigned_abs() > FAR_MS.unsigned_abs();
+        let is_new = is_far && !self.was_far;
+        self.was_far = is_far;
+        is_new.then_some(median)
+    }
+
+    /// `None` while fewer than half of the others have been heard.
+    fn median(&self, others: usize) -> Option<i64> {
+        if self.ahead_ms.len() * 2 <= others {
+            return None;
+        }
+        let mut sorted: Vec<i64> = self.ahead_ms.values().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::Address;
+
+    use super::Clocks;
+
+    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
+
+    fn city(n: u8) -> Address {
+        Address::repeat_byte(n)
+    }
+
+    #[test]
+    fn one_wrong_clock_among_the_others_says_nothing_of_this_one() {
+        let mut clocks = Clocks::default();
+        let now = 1_700_000_000_000;
+        assert_eq!(clocks.saw(city(1), now + YEAR_MS, now, 3), None, "too few");
+        assert_eq!(clocks.saw(city(2), now - 3, now, 3), None);
+        assert_eq!(clocks.saw(city(3), now - 20, now, 3), None);
+    }
+
+    #[test]
+    fn a_clock_far_from_the_median_is_told_once_until_it_is_right_again() {
+        let mut clocks = Clocks::default();
+        let (now, wrong) = (1_700_000_000_000, 1_700_000_000_000 + YEAR_MS);
+        assert_eq!(clocks.saw(city(1), now, wrong, 3), None);
+        let behind = -i64::try_from(YEAR_MS).expect("fits");
+        assert_eq!(clocks.saw(city(2), now, wrong, 3), Some(behind));
+        assert_eq!(clocks.saw(city(3), now, wrong, 3), None, "told");
+        for n in 1..=3 {
+            assert_eq!(clocks.saw(city(n), now + 9, now + 10, 3), None);
+        }
+        for n in 1..=2 {
+            clocks.saw(city(n), now, wrong, 3);
+        }
+        assert_eq!(
+            clocks.saw(city(3), now, wrong, 3),
+            None,
+            "told at the second"
+        );
+    }
+}
