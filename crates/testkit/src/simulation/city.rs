@@ -9,6 +9,7 @@ use chain::{Config, Effect, Engine, Entry, Genesis, PeerMessage, Recovery, Timer
 use consensus::Timeouts;
 use execution::Transaction;
 use state::History;
+use store::segments::SegmentOptions;
 use store::simulated::Disk;
 use store::{Log, Position, Tables};
 use types::NodeKey;
@@ -28,6 +29,8 @@ pub(super) struct City {
     pub(super) power: u64,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
+    /// How large a segment of its log is.
+    pub(super) segment_bytes: u64,
     /// Counts its lives: what an earlier one asked for does not happen.
     pub(super) life: u64,
     pub(super) living: Option<Living>,
@@ -92,7 +95,13 @@ impl City {
     pub(super) fn start(&mut self, genesis: &Genesis, now: Duration) -> Result<(), NoStart> {
         let disk = |error: &dyn std::fmt::Debug| NoStart::Disk(format!("{error:?}"));
         let other = |error: &dyn std::fmt::Debug| NoStart::Other(format!("{error:?}"));
-        let (log, opened) = self.disk.open_log().map_err(|error| disk(&error))?;
+        let segments = SegmentOptions {
+            segment_bytes: self.segment_bytes,
+        };
+        let (log, opened) = self
+            .disk
+            .open_log_with(segments)
+            .map_err(|error| disk(&error))?;
         if let Some(damage) = opened.damage {
             return Err(other(&damage));
         }
@@ -108,7 +117,10 @@ impl City {
             entries = read(&*log).map_err(|error| other(&error))?;
         }
         let tables: Arc<dyn Tables> = Arc::new(self.disk.open_tables());
-        self.recover(genesis, log, tables, entries, now)
+        let (on, history) = (Arc::clone(&tables), History::All);
+        let recovery = Recovery::begin(genesis, self.config(), on, history, CACHE_BYTES)
+            .map_err(|error| other(&error))?;
+        self.recover(recovery, log, tables, entries, now)
             .map_err(NoStart::Other)
     }
 
@@ -119,32 +131,39 @@ impl City {
         };
         self.life += 1;
         let Living {
-            log, tables, inbox, ..
+            engine,
+            log,
+            tables,
+            inbox,
+            ..
         } = living;
         let entries = read(&*log)?;
-        self.recover(genesis, log, tables, entries, now)?;
+        let (reader, pool) = (engine.reader(), Arc::clone(engine.pool()));
+        let recovery = Recovery::again(genesis, self.config(), reader, pool)
+            .map_err(|error| format!("{error:?}"))?;
+        self.recover(recovery, log, tables, entries, now)?;
         if let Some(living) = &mut self.living {
             living.inbox = inbox;
         }
         Ok(())
     }
 
+    fn config(&self) -> Config {
+        Config {
+            key: Arc::clone(&self.key),
+            timeouts: Timeouts::default(),
+        }
+    }
+
     fn recover(
         &mut self,
-        genesis: &Genesis,
+        mut recovery: Recovery,
         log: Arc<dyn Log>,
         tables: Arc<dyn Tables>,
         entries: Vec<Entry>,
         now: Duration,
     ) -> Result<(), String> {
         let other = |error: &dyn std::fmt::Debug| format!("{error:?}");
-        let config = Config {
-            key: Arc::clone(&self.key),
-            timeouts: Timeouts::default(),
-        };
-        let (tables_too, history) = (Arc::clone(&tables), History::All);
-        let mut recovery = Recovery::begin(genesis, config, tables_too, history, CACHE_BYTES)
-            .map_err(|error| other(&error))?;
         for entry in entries {
             recovery.feed(entry).map_err(|error| other(&error))?;
         }

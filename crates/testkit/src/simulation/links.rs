@@ -39,8 +39,8 @@ pub(super) enum Fate {
     Cut,
     /// Lost, and both ends will be told after this.
     Dropped(Duration),
-    /// Arrives at these times.
-    Arrives(Duration, Option<Duration>),
+    /// Arrives at these times; late, or before others, or neither.
+    Arrives(Duration, Option<Duration>, Option<&'static str>),
 }
 
 /// All ways.
@@ -109,16 +109,20 @@ impl Links {
             return Fate::Dropped(random.millis(100, 2_000));
         }
         let mut arrives = now + latency;
+        let mut how = None;
         if faulty && random.chance(quality.late, 1_000) {
             arrives += random.millis(200, 3_000);
+            how = Some("message late");
         }
-        if !(faulty && random.chance(quality.overtaking, 1_000)) {
-            let last = &mut way.last[class as usize];
+        let last = &mut way.last[class as usize];
+        if faulty && random.chance(quality.overtaking, 1_000) {
+            how = how.or((arrives < *last).then_some("message overtaking"));
+        } else {
             arrives = arrives.max(*last);
             *last = arrives;
         }
         let again = (faulty && random.chance(quality.twice, 1_000))
             .then(|| arrives + random.millis(0, 1_000));
-        Fate::Arrives(arrives, again)
+        Fate::Arrives(arrives, again, how)
     }
 }

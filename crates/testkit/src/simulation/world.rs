@@ -132,6 +132,7 @@ impl World {
                 power: city.power,
                 clock: city.clock,
                 disk: Disk::new(random.next()),
+                segment_bytes: 4_096 << (2 * random.below(3)),
                 life: 0,
                 living: None,
                 byzantine: match &city.role {
@@ -374,7 +375,10 @@ impl World {
                     },
                 );
             }
-            Fate::Arrives(at, again) => {
+            Fate::Arrives(at, again, how) => {
+                if let Some(how) = how {
+                    self.figures.count(how);
+                }
                 if let Some(again) = again {
                     self.figures.count("message twice");
                     let bytes = Rc::clone(&bytes);

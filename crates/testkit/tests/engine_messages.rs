@@ -1,0 +1,189 @@
+//! Single messages to an engine that is one of four, where a whole simulation would say too little.
+
+use std::sync::Arc;
+
+use alloy_consensus::transaction::Recovered;
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_primitives::{Address, B256, TxKind};
+use chain::{Config, Effect, Engine, EngineError, Entry, Genesis, PeerMessage, Recovery, Timer};
+use consensus::{Message, TimeoutKind, Timeouts, Vote, VoteKind};
+use execution::Transaction;
+use state::History;
+use store::simulated::Disk;
+use types::{ChainId, Domain, NetworkId, NodeKey, Record, Signature, Validator, ValidatorSet};
+
+const CHAIN: ChainId = ChainId::DEVELOPMENT;
+const NETWORK: NetworkId = NetworkId(B256::repeat_byte(3));
+const NOW_MS: u64 = 1_700_000_001_000;
+
+/// Four keys by address.
+fn keys() -> Vec<Arc<NodeKey>> {
+    let key = |byte| Arc::new(NodeKey::from_bytes(&[byte; 32]).unwrap());
+    let mut keys: Vec<_> = (1..=4).map(key).collect();
+    keys.sort_by_key(|key| key.address());
+    keys
+}
+
+fn genesis() -> Genesis {
+    let validators = keys()
+        .iter()
+        .map(|key| Validator {
+            address: key.address(),
+            power: 1,
+        })
+        .collect();
+    Genesis {
+        record: Record::development(CHAIN, 1_700_000_000_000),
+        validators: ValidatorSet::new(validators).unwrap(),
+        network_id: NETWORK,
+    }
+}
+
+fn recovery(key: &Arc<NodeKey>) -> Recovery {
+    let config = Config {
+        key: Arc::clone(key),
+        timeouts: Timeouts::default(),
+    };
+    let tables = Arc::new(Disk::new(1).open_tables());
+    Recovery::begin(&genesis(), config, tables, History::All, 1 << 20).unwrap()
+}
+
+fn engine(key: &Arc<NodeKey>) -> Engine {
+    recovery(key).finish(NOW_MS).unwrap().0
+}
+
+fn vote(key: &NodeKey, kind: VoteKind, round: u32, block_hash: B256) -> PeerMessage {
+    let mut vote = Vote {
+        kind,
+        height: 1,
+        round,
+        block_hash,
+        validator: key.address(),
+        signature: Signature([0; 65]),
+    };
+    vote.signature = key.sign(vote.digest(&Domain::new(CHAIN, NETWORK)));
+    PeerMessage::Consensus(Message::Vote(vote))
+}
+
+fn transfer() -> Transaction {
+    let sender = NodeKey::from_bytes(&[8; 32]).unwrap();
+    let unsigned = TxEip1559 {
+        chain_id: CHAIN.get(),
+        gas_limit: 21_000,
+        to: TxKind::Call(Address::repeat_byte(9)),
+        ..TxEip1559::default()
+    };
+    let signed = sender.sign(unsigned.signature_hash());
+    let signature = alloy_primitives::Signature::from_raw(&signed.0).unwrap();
+    Recovered::new_unchecked(
+        TxEnvelope::from(unsigned.into_signed(signature)),
+        sender.address(),
+    )
+}
+
+fn sent(effects: &[Effect]) -> Vec<PeerMessage> {
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { message, .. } => Some(message.clone()),
+        _ => None,
+    });
+    sent.collect()
+}
+
+/// The votes of `own` among what is sent.
+fn votes(own: Address, effects: &[Effect]) -> Vec<(VoteKind, B256)> {
+    let votes = sent(effects)
+        .into_iter()
+        .filter_map(|message| match message {
+            PeerMessage::Consensus(Message::Vote(vote)) if vote.validator == own => {
+                Some((vote.kind, vote.block_hash))
+            }
+            _ => None,
+        });
+    votes.collect()
+}
+
+/// What the proposer of height 1 sends for a block of one transaction, the hash of that block, and who it is.
+fn proposal() -> (Arc<NodeKey>, Vec<PeerMessage>, B256) {
+    for key in keys() {
+        let mut engine = engine(&key);
+        engine.admit(vec![transfer()], NOW_MS);
+        let messages = sent(&engine.wake(NOW_MS).unwrap());
+        for message in &messages {
+            if let PeerMessage::Consensus(Message::Proposal(proposal)) = message {
+                let hash = proposal.block_hash;
+                return (key, messages, hash);
+            }
+        }
+    }
+    panic!("somebody proposes");
+}
+
+#[test]
+fn an_own_message_that_was_not_made_here_ends_the_chain_here_for_good() {
+    let keys = keys();
+    let mut it = engine(&keys[0]);
+    let forged = vote(&keys[0], VoteKind::Prevote, 0, B256::repeat_byte(5));
+    let refused = it.receive(keys[1].address(), forged, NOW_MS);
+    assert!(
+        matches!(refused, Err(EngineError::KeyElsewhere { height: 1 })),
+        "{refused:?}"
+    );
+    let words = it.last_words();
+    let [Effect::Append(payload), ..] = words.as_slice() else {
+        panic!("the message is kept: {words:?}");
+    };
+    let started = recovery(&keys[0]).feed(Entry::decode(payload).unwrap());
+    assert!(started.is_err(), "a new start does not forget it");
+}
+
+#[test]
+fn an_own_message_under_anothers_signature_is_no_matter() {
+    let keys = keys();
+    let mut it = engine(&keys[0]);
+    let PeerMessage::Consensus(Message::Vote(mut forged)) =
+        vote(&keys[1], VoteKind::Prevote, 0, B256::repeat_byte(5))
+    else {
+        panic!("a vote");
+    };
+    forged.validator = keys[0].address();
+    let message = PeerMessage::Consensus(Message::Vote(forged));
+    let effects = it.receive(keys[1].address(), message, NOW_MS).unwrap();
+    assert!(sent(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
+fn a_block_that_comes_late_is_not_voted_for_and_yet_taken_when_the_others_do() {
+    let (proposer, messages, hash) = proposal();
+    let late_ms = NOW_MS + 60_000;
+    let others: Vec<_> = keys()
+        .into_iter()
+        .filter(|key| key.address() != proposer.address())
+        .collect();
+    let own = others[0].address();
+    let mut it = engine(&others[0]);
+    it.admit(vec![transfer()], NOW_MS);
+    let mut effects = Vec::new();
+    for message in messages {
+        effects.extend(it.receive(proposer.address(), message, late_ms).unwrap());
+    }
+    let nil = (VoteKind::Prevote, B256::ZERO);
+    assert_eq!(votes(own, &effects), [], "it is too late");
+    let timer = effects.iter().rev().find_map(|effect| match effect {
+        Effect::Schedule {
+            timer: Timer::Consensus(timeout),
+            ..
+        } if timeout.kind == TimeoutKind::Propose => Some(*timeout),
+        _ => None,
+    });
+    let effects = it
+        .timer(Timer::Consensus(timer.unwrap()), late_ms + 500)
+        .unwrap();
+    assert_eq!(votes(own, &effects), [nil], "{effects:?}");
+    let mut effects = Vec::new();
+    for key in [&proposer, &others[1], &others[2]] {
+        let prevote = vote(key, VoteKind::Prevote, 0, hash);
+        effects.extend(it.receive(key.address(), prevote, late_ms + 500).unwrap());
+    }
+    let locked = [(VoteKind::Precommit, hash)];
+    assert_eq!(votes(own, &effects), locked, "{effects:?}");
+}
