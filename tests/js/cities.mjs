@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -121,10 +121,25 @@ export class CityProcess extends City {
     return this.process.stop();
   }
 
-  /** Takes its log and its tables; keys and configuration stay. It must not be running. */
-  wipe() {
-    for (const folder of ["log", "tables"]) rmSync(join(this.data, folder), { recursive: true });
+  /** Takes its data, log and tables or one of them; keys and configuration stay. It must not be running. */
+  wipe(...folders) {
+    for (const folder of folders) rmSync(join(this.data, folder), { recursive: true });
     this.wipes += 1;
+  }
+
+  /** Another city with the same keys, in a folder and at ports of its own, as a copied machine has. */
+  async twin() {
+    const ports = { listen: await freePort("udp"), rpc: await freePort("tcp") };
+    const data = `${this.data}-twin`;
+    mkdirSync(data, { mode: 0o700 });
+    for (const file of ["node.key", "tls.key", "card.json"]) {
+      copyFileSync(join(this.data, file), join(data, file));
+    }
+    const configuration = readFileSync(join(this.data, "city.toml"), "utf8")
+      .replace(`:${this.ports.listen}"`, `:${ports.listen}"`)
+      .replace(`:${this.ports.rpc}"`, `:${ports.rpc}"`);
+    writeFileSync(join(data, "city.toml"), configuration, { mode: 0o600 });
+    return new CityProcess(this.network, this.number, data, ports);
   }
 
   /** Stops it where it is, as a hanging machine does. */

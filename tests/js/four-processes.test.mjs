@@ -113,7 +113,7 @@ const FAULTS = {
   },
   async wiped(city) {
     await city.kill();
-    city.wipe();
+    city.wipe("log", "tables");
     await progress();
     return () => city.start();
   },
@@ -141,6 +141,14 @@ for (const number of [1, 2, 3, 4]) {
     });
   }
 }
+
+scenario("all four are killed at once and return, and the load goes on", async () => {
+  await Promise.all(net.cities.map((city) => city.kill()));
+  const returned = Date.now();
+  await Promise.all(net.cities.map((city) => city.start()));
+  const ms = await fullThroughput(returned, 2 * RECOVERY);
+  console.log(`all four, killed: full throughput ${ms} ms after their return`);
+});
 
 scenario("nothing that was shown is lost, and all cities hold the same chain", async () => {
   await load.stop();
@@ -233,6 +241,34 @@ scenario("a folder of one network is refused under another's genesis, and unharm
   await receiptEverywhere(net.cities, await city.send(await signed(newKey(), city)), 5_000);
 });
 
+scenario("a copy of a city's keys elsewhere stops both, and the others go on", async () => {
+  const city = net.city(4);
+  const { number } = await settled(net.cities);
+  const twin = await city.twin();
+  try {
+    await twin.start();
+    await until("both say that their key is used elsewhere", () =>
+      [city, twin].every(({ process }) => /another process uses this city's key/.test(process.stderr)),
+    );
+    const others = net.cities.filter((other) => other !== city);
+    await receiptEverywhere(others, await others[0].send(await signed(newKey(), city)), 10_000);
+    assert.equal(await city.height(), Number(number), "it takes part in nothing");
+  } finally {
+    await twin.kill();
+  }
+  await city.kill();
+  await city.start();
+  await receiptEverywhere(net.cities, await city.send(await signed(newKey(), city)), 10_000);
+});
+
 scenario("the cities that were left said why there was no block", () => {
   assert.ok(saidWhy, "no line of a city without a quorum says what is missing");
+});
+
+scenario("a city that lost its log, and kept its tables, knows that it lost it", async () => {
+  const city = net.city(2);
+  await city.stop();
+  city.wipe("log");
+  await city.start();
+  await until("it says so", () => /its log is not here/.test(city.process.stderr), 3_000);
 });
