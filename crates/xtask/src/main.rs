@@ -21,6 +21,7 @@ mod minutes;
 mod mutants;
 mod process;
 mod repository;
+mod simulate;
 mod test;
 mod tidy;
 
@@ -37,6 +38,7 @@ usage: cargo xtask TASK
   tidy                                     the rules of style that no compiler holds
   contracts [--check]                      compile contracts/ (or check that the artifacts are in step)
   conformance rpc [DIR]                    JSON-RPC cases of DIR against the program
+  simulate [--seeds N] [--from S] [--trace] cities in simulated time, each seed a world; a failing one replays exactly
   mutants [--list|--check] [NAME…]         break the code on purpose: each patch must turn its test red
   bench [P1 P6 P12 …]                      measure beside peers, write docs/performance.md
   minutes                                  how long the last test run took";
@@ -67,6 +69,7 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
         ["contracts"] => contracts::build(&repository),
         ["contracts", "--check"] => contracts::check(&repository),
         ["conformance", "rpc", rest @ ..] => conformance::rpc(&repository, rest),
+        ["simulate", rest @ ..] => simulate::run(&repository, rest),
         ["mutants", rest @ ..] => mutants::run(&repository, rest),
         ["bench", rest @ ..] => bench::run(&repository, rest),
         ["minutes"] => {

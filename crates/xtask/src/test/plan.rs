@@ -24,6 +24,11 @@ const SUITE: Duration = Duration::from_mins(10);
 const ROUNDS: Duration = Duration::from_mins(15);
 const ALL_ROUNDS: Duration = Duration::from_hours(3);
 
+/// Seeds of the simulation: CI's share, and all of them. Every day has others.
+const SEEDS: u64 = 300;
+const LONG_SEEDS: u64 = 100_000;
+const ALL_SEEDS: Duration = Duration::from_hours(12);
+
 /// Black-box suites: `*.test.mjs` and `test_*.py` directly in these folders.
 const JAVASCRIPT: &str = "tests/js";
 const PYTHON_TESTS: &str = "tests/python";
@@ -231,6 +236,18 @@ fn rounds(repository: &Repository, long: bool) -> Vec<Step<'_>> {
             }
             crash("power", if long { "500" } else { "30" })
         }),
+        // After the build it is there; it does not look at the program itself.
+        on_program("simulation".to_owned(), move || {
+            let mut simulate = repository.command(repository.target.join("release/simulate"));
+            let (seeds, limit) = if long {
+                (LONG_SEEDS, ALL_SEEDS)
+            } else {
+                (SEEDS, ROUNDS)
+            };
+            let from = days().saturating_mul(LONG_SEEDS).to_string();
+            simulate.args(["--seeds", &seeds.to_string(), "--from", &from]);
+            passed(process::run(&mut simulate, limit))
+        }),
         on_program("conformance: rpc".to_owned(), move || {
             if !repository.vectors().is_dir() {
                 return skipped("the conformance vectors: name their folder in CAUSEWAY_VECTORS");
@@ -249,10 +266,13 @@ fn hand_over<'c>(repository: &Repository, command: &'c mut Command) -> &'c mut C
 
 /// The crash tests start elsewhere every day; the runner prints it, so that a failure can be had again.
 fn seed() -> String {
-    let days = SystemTime::now()
+    days().to_string()
+}
+
+fn days() -> u64 {
+    SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() / 86_400);
-    days.to_string()
+        .map_or(0, |since| since.as_secs() / 86_400)
 }
 
 /// Files directly in `folder`, sorted.
