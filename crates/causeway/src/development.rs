@@ -8,6 +8,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, b256};
 use alloy_signer_local::PrivateKeySigner;
@@ -17,6 +18,7 @@ use link::{Identity, Peer, PeerId};
 use node::{Cities, Clock as _, Host, Options, Seat, SystemClock};
 use rpc::Cors;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use types::{ChainId, Founding, Record, Validator, ValidatorSet};
 
 use crate::cities::keys::{self, TLS_FILE};
@@ -123,6 +125,7 @@ impl Development {
             };
             cities.push(City::serve(host, serving).await?);
         }
+        meet(&cities).await;
         Ok(Self {
             cities,
             accounts,
@@ -156,12 +159,33 @@ impl Development {
         let Self {
             cities, temporary, ..
         } = self;
+        // Together: each waits a moment for its farewells.
+        let mut stopping = JoinSet::new();
         for city in cities {
-            city.stop().await;
+            stopping.spawn(city.stop());
         }
+        while stopping.join_next().await.is_some() {}
         drop(temporary);
     }
 }
+
+/// Waits until the cities are connected, so that the first transaction finds them all; not for long, because a chain goes
+/// on without some.
+async fn meet(cities: &[City]) {
+    let mut look = tokio::time::interval(Duration::from_millis(2));
+    for _ in 0..MEETING_LOOKS {
+        if cities
+            .iter()
+            .all(|city| city.host.chain().connected() + 1 == cities.len())
+        {
+            return;
+        }
+        look.tick().await;
+    }
+}
+
+/// Two seconds, at 2 ms a look.
+const MEETING_LOOKS: u32 = 1_000;
 
 /// The folders of a chain in `data`, for as many cities as it has or is to have.
 fn folders(data: &Path, wanted: Option<usize>) -> anyhow::Result<Vec<PathBuf>> {
@@ -263,6 +287,7 @@ fn connections(seats: &[Seat]) -> anyhow::Result<Vec<Cities>> {
             identity,
             listen,
             peers: peers.clone(),
+            network: None,
         })
         .collect())
 }

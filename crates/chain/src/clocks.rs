@@ -44,7 +44,12 @@ impl Clocks {
         }
         let mut sorted: Vec<i64> = self.ahead_ms.values().copied().collect();
         sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied()
+        // Of two in the middle, the one that blames this clock less.
+        let middle = &sorted[(sorted.len() - 1) / 2..=sorted.len() / 2];
+        middle
+            .iter()
+            .copied()
+            .min_by_key(|ahead_ms| ahead_ms.unsigned_abs())
     }
 }
 

@@ -255,6 +255,7 @@ impl Engine {
             if let Some(transactions) = self.some_transactions() {
                 call.send(peer, transactions);
             }
+            self.repeat(peer, &mut call);
         }
         call.out
     }

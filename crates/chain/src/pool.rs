@@ -280,11 +280,8 @@ impl Pool {
         bytes: usize,
         known: SenderState,
     ) -> Result<(), PoolError> {
-        let (address, nonce, hash) = (
-            transaction.signer(),
-            transaction.nonce(),
-            *transaction.hash(),
-        );
+        let (address, nonce) = (transaction.signer(), transaction.nonce());
+        let hash = *transaction.hash();
         if self.hashes.contains_key(&hash) {
             return Err(PoolError::Known);
         }

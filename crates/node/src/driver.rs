@@ -25,8 +25,9 @@ use crate::trim::Trim;
 /// Messages of other cities that one job takes from the mailbox.
 const MESSAGES_PER_JOB: usize = 64;
 
-/// From which round on a height is told to the operator as stuck: one or two rounds without agreement are a dead city.
-const STUCK_ROUND: u32 = 3;
+/// After how long a height is told to the operator as stuck: one or two rounds without agreement are a dead city. The
+/// next timer says so, at the latest when votes are sent again.
+const STUCK_AFTER: Duration = Duration::from_secs(4);
 
 /// Why a chain stopped.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,8 @@ pub(crate) struct Chain {
     engine: Engine,
     outside: Outside,
     timers: BTreeMap<TimerKey, (Instant, Timer)>,
+    /// The height that is being agreed on, and since when.
+    since: Option<(u64, Instant)>,
     /// The height that the operator was told of as stuck.
     told_stuck: u64,
 }
@@ -97,6 +100,7 @@ impl Chain {
             engine,
             outside,
             timers: BTreeMap::new(),
+            since: None,
             told_stuck: 0,
         }
     }
@@ -323,10 +327,19 @@ impl Chain {
             behind: self.engine.behind(),
             agreeing,
         });
-        if let Some((height, round)) = agreeing
-            && round >= STUCK_ROUND
-            && self.told_stuck != height
-        {
+        let Some((height, round)) = agreeing else {
+            self.since = None;
+            return;
+        };
+        let since = match self.since {
+            Some((same, since)) if same == height => since,
+            _ => {
+                let now = Instant::now();
+                self.since = Some((height, now));
+                now
+            }
+        };
+        if since.elapsed() >= STUCK_AFTER && self.told_stuck != height {
             self.told_stuck = height;
             let is_connected = |other: &&Address| self.outside.peers.is_connected(**other);
             let reached = self.outside.others.iter().filter(is_connected).count();

@@ -14,7 +14,7 @@ use store::{
 };
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
-use types::{ChainId, NodeKey};
+use types::{ChainId, NetworkId, NodeKey};
 
 use crate::admission::{Admission, Entrance};
 use crate::clock::Clock;
@@ -113,6 +113,17 @@ pub enum StartError {
         /// Why.
         source: EntryError,
     },
+    /// The folder holds data of another network than the one asked for.
+    #[error(
+        "the data folder holds data of the network {}, not of {}; a city belongs to one network",
+        .found.0, .wanted.0
+    )]
+    OtherNetwork {
+        /// What is there.
+        found: NetworkId,
+        /// What was asked for.
+        wanted: NetworkId,
+    },
     /// The links to the other cities cannot be had.
     #[error(transparent)]
     Links(#[from] link::StartError),
@@ -171,6 +182,8 @@ pub struct Cities {
     pub listen: SocketAddr,
     /// All cities of the network, this one perhaps among them.
     pub peers: Vec<Peer>,
+    /// The network that they are of, where it is known beforehand: a folder of another is refused.
+    pub network: Option<NetworkId>,
 }
 
 impl Cities {
@@ -261,25 +274,14 @@ impl Host {
     ) -> Result<Self, StartError> {
         let Seat { folder, key } = seat;
         let (log, tables) = open_store(folder.path(), options)?;
-        let genesis = match known_genesis(&*log, &*tables)? {
-            Some(genesis) => genesis,
-            None => {
-                let genesis = found(&key).ok_or_else(|| StartError::Empty {
-                    path: folder.path().to_path_buf(),
-                })?;
-                begin(&*log, &genesis, folder.is_unused())?;
-                genesis
-            }
-        };
-        // What it signs from now on is in the log.
-        folder.mark_used()?;
-        let chain_id = genesis.record.chain_id;
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != chain_id) {
-            return Err(StartError::OtherChain {
-                found: chain_id,
-                wanted,
-            });
+        let network = cities.as_ref().and_then(|cities| cities.network);
+        let genesis = genesis_of(&folder, &*log, &*tables, options, || found(&key))?;
+        check_wanted(&genesis, wanted, network)?;
+        if !options.only_read {
+            // What it signs from now on is in the log.
+            folder.mark_used()?;
         }
+        let chain_id = genesis.record.chain_id;
         let count = genesis.validators.validators().len();
         if cities.is_none() && count > 1 && !options.only_read {
             return Err(StartError::Unconnected { count });
@@ -307,8 +309,9 @@ impl Host {
             genesis: genesis.clone(),
         };
         let (chain, mailboxes) = start_chain(shared, &metrics, &stopped, &mut tasks)?;
-        if let Some((_, events)) = met {
+        if let Some((links, events)) = met {
             let dispatcher = Dispatcher {
+                links,
                 events,
                 chains: [(chain_id.get(), mailboxes)].into(),
                 halt: Arc::clone(&stop),
@@ -427,6 +430,44 @@ fn begin(log: &dyn Log, genesis: &Genesis, is_unused: bool) -> Result<(), LogErr
     let payloads: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
     let end = log.append(genesis.record.chain_id.get(), &payloads)?;
     log.sync(end)
+}
+
+/// What the chain in the folder began with; a new one is begun with what `found` makes.
+fn genesis_of(
+    folder: &Folder,
+    log: &dyn Log,
+    tables: &dyn Tables,
+    options: &Options,
+    found: impl FnOnce() -> Option<Genesis>,
+) -> Result<Genesis, StartError> {
+    if let Some(genesis) = known_genesis(log, tables)? {
+        // Rows without a log: the log is lost, whatever the rows remember.
+        if log.end() == Position::default() && !options.only_read {
+            begin(log, &genesis, folder.is_unused())?;
+        }
+        return Ok(genesis);
+    }
+    let genesis = found().ok_or_else(|| StartError::Empty {
+        path: folder.path().to_path_buf(),
+    })?;
+    begin(log, &genesis, folder.is_unused())?;
+    Ok(genesis)
+}
+
+fn check_wanted(
+    genesis: &Genesis,
+    chain_id: Option<ChainId>,
+    network: Option<NetworkId>,
+) -> Result<(), StartError> {
+    let found = genesis.record.chain_id;
+    if let Some(wanted) = chain_id.filter(|wanted| *wanted != found) {
+        return Err(StartError::OtherChain { found, wanted });
+    }
+    let found = genesis.network_id;
+    if let Some(wanted) = network.filter(|wanted| *wanted != found) {
+        return Err(StartError::OtherNetwork { found, wanted });
+    }
+    Ok(())
 }
 
 /// The chain that the folder holds: in its rows, or, when it began just before a crash, in its log.

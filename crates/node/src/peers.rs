@@ -87,6 +87,7 @@ pub(crate) struct Mailboxes {
 /// Carries what the links bring to the chains.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
+    pub(crate) links: Links,
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) chains: HashMap<u64, Mailboxes>,
     /// Told when this city's key was met elsewhere.
@@ -147,6 +148,9 @@ impl Dispatcher {
                         "another process uses this city's key: this city stops; give one of the two a new key"
                     );
                     self.halt.send_replace(true);
+                    // Neither of the two answers anybody any more.
+                    self.links.stop().await;
+                    return;
                 }
             }
         }

@@ -41,6 +41,11 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     // Before anything is promised, so that an early signal ends it in order as well.
     let end = Ended::listen()?;
+    anyhow::ensure!(
+        options.data.join(CONFIG_FILE).exists(),
+        "{} is no city's folder: make one with `causeway city init`",
+        options.data.display()
+    );
     // The lock first: nothing of a folder in use is looked at.
     let folder = Folder::open(&options.data)?;
     let LoadedCity {
@@ -49,6 +54,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         card,
         config,
     } = load_city(&options.data, &options.password).await?;
+    if config.log.is_some() {
+        crate::telemetry::change(config.log.as_ref());
+    }
     let network = network::read_genesis(&options.genesis)?;
     network.check_member(&options.genesis, &card)?;
 
@@ -56,6 +64,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         identity,
         listen: config.listen,
         peers: peers(&network, &config),
+        network: Some(network.network_id()),
     };
     let seat = Seat {
         folder,
@@ -69,17 +78,6 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             Some(genesis.clone())
         })
     })?;
-    if *host.genesis() != genesis {
-        let there = host.genesis().network_id;
-        host.stop().await;
-        anyhow::bail!(
-            "{} holds data of the network {}, and {} founds {}; a city belongs to one network",
-            options.data.display(),
-            there.0,
-            options.genesis.display(),
-            genesis.network_id.0
-        );
-    }
     let serving = Serving {
         listen: config.rpc.as_ref().map(|rpc| rpc.listen),
         cors: Cors {
@@ -168,7 +166,7 @@ fn reload_on_hangup(
     let task = tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             match config::reload(&path, &mut running) {
-                Ok(changes) => tracing::info!(%changes, "configuration read again"),
+                Ok(changes) => terminal::say(&format!("configuration read again: {changes}")),
                 Err(error) => tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "configuration refused; the city goes on with the one before"

@@ -31,6 +31,9 @@ const LATE_MS: u64 = 2_000;
 /// Most proposals of one height that are kept: two a round and proposer, of the rounds that are open at a time.
 const MAX_PROPOSALS: usize = 64;
 
+/// Most messages of its own that a city repeats to another: a round has a proposal, two votes, and certificates.
+const MAX_SAID: usize = 8;
+
 /// A height that was started and is not finished.
 #[derive(Debug)]
 pub(super) struct Height {
@@ -46,6 +49,8 @@ pub(super) struct Height {
     pub(super) parent: Moment,
     /// The round for which a value is wanted while the clock is behind.
     wanted: Option<u32>,
+    /// What this city said in the latest round: its proposal and votes, and a certificate or two.
+    said: Vec<Message>,
     /// Why it was started here.
     pub(super) cause: Cause,
 }
@@ -150,6 +155,7 @@ impl Engine {
             partial: BTreeMap::new(),
             parent,
             wanted: None,
+            said: Vec::new(),
             cause,
         });
         self.absorb(effects, call)
@@ -398,7 +404,10 @@ impl Engine {
         Ok(())
     }
 
-    fn publish(&self, message: Message, call: &mut Call) {
+    fn publish(&mut self, message: Message, call: &mut Call) {
+        if let Some(height) = &mut self.height {
+            height.say(&message);
+        }
         let outline = match &message {
             Message::Proposal(proposal) => self.outline_of(proposal.block_hash),
             _ => None,
@@ -406,6 +415,16 @@ impl Engine {
         call.send_all(PeerMessage::Consensus(message));
         if let Some(outline) = outline {
             call.send_all(PeerMessage::Outline(Box::new(outline)));
+        }
+    }
+
+    /// What another city may have missed of what this one said.
+    pub(super) fn repeat(&self, to: Address, call: &mut Call) {
+        for message in self.height.iter().flat_map(|height| &height.said) {
+            call.send(to, PeerMessage::Consensus(message.clone()));
+            if let Message::Proposal(proposal) = message {
+                self.send_outline(to, proposal.block_hash, call);
+            }
         }
     }
 
@@ -517,6 +536,17 @@ impl Height {
             given: false,
         });
         true
+    }
+
+    /// Keeps what is said, of the latest round alone.
+    fn say(&mut self, message: &Message) {
+        let is_older = |said: &Message| said.round() < message.round();
+        if self.said.last().is_some_and(is_older) {
+            self.said.clear();
+        }
+        if self.said.len() < MAX_SAID && !self.said.contains(message) {
+            self.said.push(message.clone());
+        }
     }
 
     /// Whether a proposal names this block.
