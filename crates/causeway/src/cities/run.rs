@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use link::{Peer, PeerId};
-use node::{Cities, Folder, Host, Options as HostOptions, Seat, SystemClock};
+use node::{ChainHandle, Cities, Folder, Host, Options as HostOptions, Seat, SystemClock};
 use rpc::Cors;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
 
 use super::config::{self, CityConfig};
 use super::password::PasswordOptions;
@@ -100,9 +103,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     };
     let city = City::serve(host, serving).await?;
     tell(&city, &network, options.json)?;
-    let reloads = reload_on_hangup(options.data.join(CONFIG_FILE), config)?;
+    let mut tasks = JoinSet::new();
+    reload_on_hangup(&mut tasks, options.data.join(CONFIG_FILE), config)?;
+    if terminal::is_watched() {
+        tasks.spawn(show_catching_up(city.host.chain().clone()));
+    }
     end.wait().await;
-    reloads.abort();
+    tasks.abort_all();
     city.stop().await;
     Ok(())
 }
@@ -155,15 +162,12 @@ fn tell(city: &City, network: &Network, as_json: bool) -> anyhow::Result<()> {
 
 /// Reads the configuration again on every SIGHUP, and says what holds now and what needs a restart.
 fn reload_on_hangup(
+    tasks: &mut JoinSet<()>,
     path: PathBuf,
     mut running: CityConfig,
-) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one task of this command, ended by it"
-    )]
-    let task = tokio::spawn(async move {
+    tasks.spawn(async move {
         while hangup.recv().await.is_some() {
             match config::reload(&path, &mut running) {
                 Ok(changes) => terminal::say(&format!("configuration read again: {changes}")),
@@ -174,5 +178,39 @@ fn reload_on_hangup(
             }
         }
     });
-    Ok(task)
+    Ok(())
+}
+
+/// A bar while the city takes in blocks that the others have. It moves with each block, and is asked for nothing else.
+async fn show_catching_up(chain: ChainHandle) {
+    let mut heads = chain.heads();
+    let mut bar: Option<ProgressBar> = None;
+    loop {
+        let number = match heads.recv().await {
+            Ok(new) => new.block.header.number,
+            // Some were missed: the next one says where the chain is.
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        match (chain.status().behind, &bar) {
+            (Some(of), Some(bar)) => {
+                bar.set_length(of);
+                bar.set_position(number);
+            }
+            (Some(of), None) if of > number + 1 => {
+                let fresh = ProgressBar::new(of);
+                if let Ok(style) = ProgressStyle::with_template(
+                    "catching up {bar:40.cyan} block {pos} of {len}, {per_sec}, {eta} left",
+                ) {
+                    fresh.set_style(style);
+                }
+                bar = Some(fresh);
+            }
+            (Some(_), None) | (None, None) => {}
+            (None, Some(shown)) => {
+                shown.finish_and_clear();
+                bar = None;
+            }
+        }
+    }
 }
