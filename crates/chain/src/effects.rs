@@ -58,8 +58,10 @@ pub enum Recipients {
 pub enum Timer {
     /// One of consensus.
     Consensus(consensus::Timeout),
-    /// What was asked of other cities is asked again.
+    /// What is missing of a proposed block, or may be missing of the chain, is asked for again.
     Ask,
+    /// Decided blocks that were asked for did not come.
+    Follow,
     /// A proposal that had to wait for the clock is tried again.
     Clock,
     /// A delayed message of this validator may start a height.
@@ -76,6 +78,8 @@ pub enum TimerKey {
     /// One.
     Ask,
     /// One.
+    Follow,
+    /// One.
     Clock,
     /// One a validator.
     Signer(Address),
@@ -90,6 +94,7 @@ impl Timer {
         match self {
             Self::Consensus(timeout) => TimerKey::Consensus(timeout.kind),
             Self::Ask => TimerKey::Ask,
+            Self::Follow => TimerKey::Follow,
             Self::Clock => TimerKey::Clock,
             Self::Signer(signer) => TimerKey::Signer(*signer),
             Self::Transaction(hash) => TimerKey::Transaction(*hash),

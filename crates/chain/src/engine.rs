@@ -235,6 +235,7 @@ impl Engine {
                 self.settle(&mut call)?;
             }
             Timer::Ask => self.ask_again(&mut call),
+            Timer::Follow => self.follow_elsewhere(&mut call),
             Timer::Clock => self.propose_if_wanted(&mut call)?,
             Timer::Signer(signer) => self.start_ahead(Some(signer), &mut call)?,
             Timer::Transaction(hash) => self.waking.waited(&hash),

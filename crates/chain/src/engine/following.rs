@@ -189,23 +189,27 @@ impl Engine {
         }
         call.send(peer, PeerMessage::GetBlocks { from: own + 1 });
         call.push(Effect::Schedule {
-            timer: Timer::Ask,
+            timer: Timer::Follow,
             after: ASK_AGAIN * 2,
         });
     }
 
-    /// What was asked for was not answered in time.
-    pub(super) fn ask_again(&mut self, call: &mut Call) {
+    /// Decided blocks that were asked for did not come in time.
+    pub(super) fn follow_elsewhere(&mut self, call: &mut Call) {
         if let Some(peer) = self.following.asked.take() {
             // It may claim it again; others are asked first.
             self.following.tips.remove(&peer);
             call.send(peer, self.tip());
+            self.follow(call);
         }
+    }
+
+    /// What is missing is asked for again.
+    pub(super) fn ask_again(&mut self, call: &mut Call) {
         for peer in std::mem::take(&mut self.following.hints) {
             call.send(peer, self.tip());
         }
-        self.follow(call);
-        if self.ask_for_blocks(call) && self.following.asked.is_none() {
+        if self.ask_for_blocks(call) {
             call.push(Effect::Schedule {
                 timer: Timer::Ask,
                 after: ASK_AGAIN,
