@@ -25,6 +25,7 @@ mod handle;
 mod host;
 pub mod metrics;
 mod peers;
+mod running;
 mod still;
 mod trim;
 pub mod verify;
