@@ -271,10 +271,6 @@ impl Host {
         if cities.is_none() && count > 1 && !options.only_read {
             return Err(StartError::Unconnected { count });
         }
-        let metrics = NodeMetrics::new(
-            Arc::clone(&log) as Arc<dyn Log>,
-            Arc::clone(&tables) as Arc<dyn Tables>,
-        );
         let (stop, stopped) = watch::channel(false);
         let stop = Arc::new(stop);
         let mut tasks = JoinSet::new();
@@ -282,6 +278,11 @@ impl Host {
             .map(|cities| cities.meet(&key, &genesis))
             .transpose()?;
         let links = met.as_ref().map(|(links, _)| links.clone());
+        let metrics = NodeMetrics::new(
+            Arc::clone(&log) as Arc<dyn Log>,
+            Arc::clone(&tables) as Arc<dyn Tables>,
+            links.clone(),
+        );
         let shared = Shared {
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,

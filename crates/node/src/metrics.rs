@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chain::Block;
+use link::{Class, Links, Refused};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -44,6 +45,7 @@ pub struct NodeMetrics {
     late_rounds: Family<Labels, Counter>,
     log: Arc<dyn Log>,
     tables: Arc<dyn Tables>,
+    links: Option<Links>,
 }
 
 /// The metrics of one chain.
@@ -59,7 +61,7 @@ fn seconds() -> Histogram {
 }
 
 impl NodeMetrics {
-    pub(crate) fn new(log: Arc<dyn Log>, tables: Arc<dyn Tables>) -> Self {
+    pub(crate) fn new(log: Arc<dyn Log>, tables: Arc<dyn Tables>, links: Option<Links>) -> Self {
         Self {
             blocks: Family::default(),
             transactions: Family::default(),
@@ -75,6 +77,7 @@ impl NodeMetrics {
             late_rounds: Family::default(),
             log,
             tables,
+            links,
         }
     }
 
@@ -127,6 +130,9 @@ impl NodeMetrics {
             "Writing the rows of one block",
             &self.commit,
         );
+        if let Some(links) = &self.links {
+            registry.register_collector(Box::new(LinkFigures(links.clone())));
+        }
         let store = Store {
             log: Arc::clone(&self.log),
             tables: Arc::clone(&self.tables),
@@ -260,6 +266,75 @@ impl Collector for Store {
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the counters of the links when somebody asks.
+#[derive(Debug)]
+struct LinkFigures(Links);
+
+impl Collector for LinkFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let figures = self.0.figures();
+        let connected = ConstGauge::new(i64::try_from(figures.connected).unwrap_or(i64::MAX));
+        connected.encode(encoder.encode_descriptor(
+            "links_connected",
+            "Cities that are connected",
+            None,
+            connected.metric_type(),
+        )?)?;
+        let dropped = [
+            ("full", figures.dropped.full),
+            ("too_long", figures.dropped.too_long),
+            ("unconnected", figures.dropped.unconnected),
+            ("unknown_peer", figures.unknown_peer),
+        ];
+        let refused = Refused::ALL.map(|reason| (reason.code(), figures.refused(reason)));
+        let of_class = |class: Class| match class {
+            Class::Consensus => "consensus",
+            Class::Transactions => "transactions",
+            Class::Sync => "sync",
+        };
+        let bytes = |traffic: &[link::Traffic; 3]| {
+            let classes = Class::ALL.into_iter().map(of_class);
+            classes
+                .zip(traffic.map(|traffic| traffic.bytes))
+                .collect::<Vec<_>>()
+        };
+        let families = [
+            (
+                "links_dropped",
+                "Payloads for other cities that were not sent, by reason",
+                "reason",
+                dropped.to_vec(),
+            ),
+            (
+                "links_refused",
+                "Peers, callers or bytes of theirs that were refused, by reason",
+                "reason",
+                refused.to_vec(),
+            ),
+            (
+                "links_sent_bytes",
+                "Bytes of payloads sent, by class",
+                "class",
+                bytes(&figures.sent),
+            ),
+            (
+                "links_received_bytes",
+                "Bytes of payloads received, by class",
+                "class",
+                bytes(&figures.received),
+            ),
+        ];
+        for (name, help, label, values) in families {
+            let kind = ConstCounter::new(0_u64).metric_type();
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for (value, count) in values {
+                ConstCounter::new(count).encode(family.encode_family(&[(label, value)])?)?;
+            }
         }
         Ok(())
     }
