@@ -279,6 +279,17 @@ impl Engine {
             call.refuse(from, "stranger");
             return Ok(call.out);
         }
+        let weight = match message {
+            PeerMessage::GetBlocks { .. } => 16,
+            PeerMessage::GetOutline { .. }
+            | PeerMessage::GetBodies { .. }
+            | PeerMessage::GetCertificate => 1,
+            _ => 0,
+        };
+        if weight > 0 && !self.following.grants(from, weight, now_ms) {
+            call.refuse(from, "too many wishes");
+            return Ok(call.out);
+        }
         match message {
             PeerMessage::Consensus(message) => self.hear(from, message, &mut call)?,
             PeerMessage::Outline(outline) => self.take_outline(from, *outline, &mut call)?,

@@ -341,13 +341,18 @@ impl Engine {
             return;
         };
         let transactions = &candidate.block.body.transactions;
-        let bodies = indexes.iter().filter_map(|&index| {
+        // Each place once: who asks otherwise is answered up to there.
+        let ascending = indexes.iter().scan(None, |last, index| {
+            let follows = last.is_none_or(|last| last < *index);
+            *last = Some(*index);
+            follows.then_some(*index)
+        });
+        let bodies = ascending.filter_map(|index| {
             let transaction = transactions.get(usize::try_from(index).ok()?)?;
             let raw = transaction.encoded_2718().into();
             Some(Body { index, raw })
         });
-        // Each place once, however often it was asked for.
-        let bodies = bodies.take(transactions.len()).collect();
+        let bodies = bodies.collect();
         let block_hash = hash;
         call.send(to, PeerMessage::Bodies { block_hash, bodies });
     }

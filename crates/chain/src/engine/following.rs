@@ -29,6 +29,10 @@ use crate::{ReadError, entry};
 /// Bytes of blocks that one answer holds, but for a single larger block.
 const ANSWER_BYTES: usize = 2 << 20;
 
+/// Most wishes of one city that are granted in a second, each with its weight. One that follows asks again when it has taken in the answer, and
+/// one that votes asks once a block.
+const WISHES_A_SECOND: u32 = 1_024;
+
 /// What is known of the other cities' blocks.
 #[derive(Debug, Default)]
 pub(super) struct Following {
@@ -46,6 +50,8 @@ pub(super) struct Following {
     hints: BTreeSet<Address>,
     /// Precommits of the latest block that came after it was decided, one each.
     late: HashSet<Address>,
+    /// How many wishes of each validator were granted in which second.
+    granted: BTreeMap<Address, (u64, u32)>,
 }
 
 impl Following {
@@ -58,6 +64,17 @@ impl Following {
     pub(super) fn highest(&self, number: u64) -> Option<u64> {
         let highest = self.tips.values().max().copied()?;
         (highest > number).then_some(highest)
+    }
+
+    /// Whether one more wish of `peer` is granted: reading and sending megabytes for a wish of ten bytes has a bound.
+    pub(super) fn grants(&mut self, peer: Address, weight: u32, now_ms: u64) -> bool {
+        let second = now_ms / 1_000;
+        let granted = self.granted.entry(peer).or_insert((second, 0));
+        if granted.0 != second {
+            *granted = (second, 0);
+        }
+        granted.1 = granted.1.saturating_add(weight);
+        granted.1 <= WISHES_A_SECOND
     }
 
     /// The latest block is `number`.

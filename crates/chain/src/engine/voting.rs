@@ -274,12 +274,9 @@ impl Engine {
             return false;
         }
         match &self.height {
-            Some(height) if message.height() == height.instance.height() => match message {
-                Message::Proposal(proposal) => {
-                    !height.candidates.contains_key(&proposal.block_hash)
-                }
-                message => !height.instance.knows(message),
-            },
+            Some(height) if message.height() == height.instance.height() => {
+                !height.instance.has_signed(message)
+            }
             // It never votes before it begins.
             _ => true,
         }
