@@ -44,6 +44,8 @@ pub(crate) struct Host {
     /// The timers that run: at most one of each kind.
     timers: Vec<Timeout>,
     generation: u64,
+    /// All that this city ever signed at this height: the library forgets votes of rounds that are over.
+    pub(crate) signed: Vec<Message>,
     replay: Option<Replay>,
     /// How many signatures were made.
     #[cfg(test)]
@@ -66,6 +68,7 @@ impl Host {
             Record::Message(message) if signer(message) == Some(own) => Some(message.clone()),
             _ => None,
         });
+        let signed: Vec<_> = signed.collect();
         Self {
             height,
             alone: set.validators().len() == 1 && set.get(own).is_some() && !config.silent,
@@ -76,8 +79,9 @@ impl Host {
             unsynced: !replay.is_empty(),
             timers: Vec::new(),
             generation: 0,
+            signed: signed.clone(),
             replay: Some(Replay {
-                signed: signed.collect(),
+                signed,
                 wanted: None,
             }),
             #[cfg(test)]
@@ -289,6 +293,11 @@ impl Host {
         };
         if self.is_kept(&record) {
             self.unsynced = true;
+            if let Record::Message(message) = &record
+                && signer(message) == Some(self.config.key.address())
+            {
+                self.signed.push(message.clone());
+            }
             self.effects.push(Effect::Append(record));
         }
     }

@@ -253,6 +253,13 @@ impl Instance {
         }
     }
 
+    /// Whether this city signed a message at this height: made here, or found in its log. Unlike what [`Instance::knows`]
+    /// says, that does not end with a round.
+    #[must_use]
+    pub fn has_signed(&self, message: &Message) -> bool {
+        self.host.signed.contains(message)
+    }
+
     /// Whether a block of this city for this round is still of use.
     fn awaits_value(&self, round: u32) -> bool {
         !self.host.decided
