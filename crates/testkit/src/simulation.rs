@@ -49,6 +49,28 @@ pub enum Focus {
     Byzantine,
 }
 
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The process is killed.
+    Process,
+    /// Power is lost.
+    Power,
+    /// The engine alone begins anew; the process and its links stay.
+    Engine,
+}
+
+/// A crash at a certain place, beside what the seed says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Which city.
+    pub city: usize,
+    /// Before which of its effects, counted from 0.
+    pub effect: u64,
+    /// What ends.
+    pub end: End,
+}
+
 /// What is to be simulated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -60,6 +82,10 @@ pub struct Options {
     pub calm: bool,
     /// Faults of this kind alone.
     pub focus: Option<Focus>,
+    /// A crash at a certain place.
+    pub crash: Option<Crash>,
+    /// A city that says nothing from the beginning.
+    pub silent: Option<usize>,
     /// With a line for every event.
     pub trace: bool,
 }
@@ -82,15 +108,9 @@ pub struct Outcome {
 /// Simulates one seed.
 #[must_use]
 pub fn run(options: Options) -> Outcome {
-    let Options {
-        seed,
-        cities,
-        calm,
-        focus,
-        trace,
-    } = options;
-    let plan = Plan::new(seed, cities, calm, focus);
-    let mut world = World::new(seed, plan, trace);
+    let seed = options.seed;
+    let plan = Plan::new(options);
+    let mut world = World::new(seed, plan, options.trace);
     world.figures.cities = world.cities.len() as u64;
     world.run();
     Outcome {

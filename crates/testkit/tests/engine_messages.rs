@@ -187,3 +187,60 @@ fn a_block_that_comes_late_is_not_voted_for_and_yet_taken_when_the_others_do() {
     let locked = [(VoteKind::Precommit, hash)];
     assert_eq!(votes(own, &effects), locked, "{effects:?}");
 }
+
+/// The timer of this kind that was asked for last.
+fn timer(kind: TimeoutKind, effects: &[Effect]) -> Timer {
+    let timers = effects.iter().rev().filter_map(|effect| match effect {
+        Effect::Schedule { timer, .. } => Some(*timer),
+        _ => None,
+    });
+    let mut of_kind =
+        timers.filter(|timer| matches!(timer, Timer::Consensus(timeout) if timeout.kind == kind));
+    of_kind.next().unwrap()
+}
+
+#[test]
+fn an_own_vote_of_an_earlier_round_may_come_back() {
+    let (proposer, ..) = proposal();
+    let keys = keys();
+    let first = keys
+        .iter()
+        .position(|key| key.address() == proposer.address())
+        .unwrap();
+    // The next one proposes in the next round; neither of these two does.
+    let own = &keys[(first + 2) % 4];
+    let others = [&keys[(first + 1) % 4], &keys[(first + 3) % 4]];
+    let mut it = engine(own);
+    let nil = B256::ZERO;
+    let mut all = Vec::new();
+    for round in 0..2 {
+        for key in others {
+            let prevote = vote(key, VoteKind::Prevote, round, nil);
+            all.extend(it.receive(key.address(), prevote, NOW_MS).unwrap());
+        }
+        let propose = timer(TimeoutKind::Propose, &all);
+        all.extend(it.timer(propose, NOW_MS).unwrap());
+        for key in others {
+            let precommit = vote(key, VoteKind::Precommit, round, nil);
+            all.extend(it.receive(key.address(), precommit, NOW_MS).unwrap());
+        }
+        if round == 0 {
+            let precommit = timer(TimeoutKind::Precommit, &all);
+            all.extend(it.timer(precommit, NOW_MS).unwrap());
+        }
+    }
+    let precommits = votes(own.address(), &all);
+    let precommits = precommits
+        .iter()
+        .filter(|(kind, _)| *kind == VoteKind::Precommit);
+    assert_eq!(precommits.count(), 2, "{all:?}");
+    let came_back = vote(own, VoteKind::Prevote, 0, nil);
+    let from = others[0].address();
+    it.receive(from, came_back, NOW_MS).expect("it is its own");
+    let forged = vote(own, VoteKind::Prevote, 0, B256::repeat_byte(5));
+    let refused = it.receive(from, forged, NOW_MS);
+    assert!(
+        matches!(refused, Err(EngineError::KeyElsewhere { height: 1 })),
+        "{refused:?}"
+    );
+}

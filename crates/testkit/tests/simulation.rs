@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use testkit::simulation::{self, Figures, Focus, Options};
+use testkit::simulation::{self, Crash, End, Figures, Focus, Options};
 
 /// Simulates the seeds, all of which have to hold.
 fn hold(seeds: Range<u64>, options: Options) -> Figures {
@@ -132,4 +132,51 @@ fn a_third_may_lie_and_strangers_are_not_heard() {
 #[test]
 fn everything_at_once_is_survived() {
     hold(0..60, Options::default());
+}
+
+/// Four cities without faults, of which the first crashes once: before each of the effects of its first heights in turn.
+fn crash_everywhere(end: End, silent: Option<usize>) {
+    for effect in 0..EFFECTS {
+        let crash = Crash {
+            city: 0,
+            effect,
+            end,
+        };
+        let options = Options {
+            seed: effect,
+            cities: Some(4),
+            calm: true,
+            crash: Some(crash),
+            silent,
+            ..Options::default()
+        };
+        let outcome = simulation::run(options);
+        if let Some(failure) = outcome.failure {
+            panic!("{options:?}: {failure}");
+        }
+        let crashes = outcome
+            .figures
+            .counts
+            .keys()
+            .any(|what| what.contains("before an effect"));
+        assert!(crashes, "{options:?}: there is no such effect");
+    }
+}
+
+/// About three heights.
+const EFFECTS: u64 = 100;
+
+#[test]
+fn a_process_may_end_before_any_effect() {
+    crash_everywhere(End::Process, None);
+}
+
+#[test]
+fn power_may_end_before_any_effect() {
+    crash_everywhere(End::Power, None);
+}
+
+#[test]
+fn an_engine_may_begin_anew_before_any_effect_and_a_city_be_silent() {
+    crash_everywhere(End::Engine, Some(3));
 }

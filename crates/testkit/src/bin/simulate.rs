@@ -23,11 +23,8 @@ struct Arguments {
     /// How many cities, in place of what each seed says.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=31))]
     cities: Option<u8>,
-    /// No faults.
-    #[arg(long)]
-    calm: bool,
-    /// Faults of one kind alone.
-    #[arg(long, value_enum, conflicts_with = "calm")]
+    /// Faults of one kind alone, or none.
+    #[arg(long, value_enum)]
     focus: Option<Kind>,
     /// A line for every event, on standard error.
     #[arg(long)]
@@ -42,6 +39,7 @@ struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
+    Nothing,
     Crashes,
     Disks,
     Links,
@@ -50,13 +48,14 @@ enum Kind {
 }
 
 impl Kind {
-    const fn focus(self) -> Focus {
+    const fn focus(self) -> Option<Focus> {
         match self {
-            Self::Crashes => Focus::Crashes,
-            Self::Disks => Focus::Disks,
-            Self::Links => Focus::Links,
-            Self::Clocks => Focus::Clocks,
-            Self::Byzantine => Focus::Byzantine,
+            Self::Nothing => None,
+            Self::Crashes => Some(Focus::Crashes),
+            Self::Disks => Some(Focus::Disks),
+            Self::Links => Some(Focus::Links),
+            Self::Clocks => Some(Focus::Clocks),
+            Self::Byzantine => Some(Focus::Byzantine),
         }
     }
 }
@@ -102,9 +101,10 @@ fn options(arguments: &Arguments, seed: u64) -> Options {
     Options {
         seed,
         cities: arguments.cities.map(usize::from),
-        calm: arguments.calm,
-        focus: arguments.focus.map(Kind::focus),
+        calm: matches!(arguments.focus, Some(Kind::Nothing)),
+        focus: arguments.focus.and_then(Kind::focus),
         trace: arguments.trace,
+        ..Options::default()
     }
 }
 

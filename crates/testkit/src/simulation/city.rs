@@ -29,12 +29,16 @@ pub(super) struct City {
     pub(super) power: u64,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
+    /// How many effects were performed over all its lives.
+    pub(super) performed: u64,
     /// How large a segment of its log is.
     pub(super) segment_bytes: u64,
     /// Counts its lives: what an earlier one asked for does not happen.
     pub(super) life: u64,
     pub(super) living: Option<Living>,
     pub(super) byzantine: Option<Byzantine>,
+    /// Whether it loses its disk when it has voted next.
+    pub(super) loses_disk: bool,
     /// Whether its disk was lost once.
     pub(super) lost_log: bool,
     /// How long each sync takes.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_eips::Encodable2718 as _;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
 use chain::{Commit, Effect, EngineError, Notice, PeerMessage, Recipients, Timer};
+use consensus::Message;
 use types::{BlockRequests, Certificate};
 
+use super::End;
 use super::city::{Input, NoStart};
 use super::world::{CHAIN, Event, Phase, World};
 
@@ -252,9 +254,21 @@ impl World {
     }
 
     fn perform(&mut self, city: usize, effect: Effect) -> Then {
+        let performed = self.cities[city].performed;
+        self.cities[city].performed += 1;
+        if let Some(crash) = self.plan.crash
+            && (crash.city, crash.effect) == (city, performed)
+        {
+            return self.crash(city, crash.end);
+        }
         let one_in = self.plan.crash_one_in;
         if self.phase == Phase::Faulty && one_in > 0 && self.random.chance(1, one_in) {
-            return self.crash(city);
+            let end = match self.random.below(3) {
+                0 => End::Process,
+                1 => End::Power,
+                _ => End::Engine,
+            };
+            return self.crash(city, end);
         }
         let it = &mut self.cities[city];
         let (life, clock) = (it.life, it.clock);
@@ -276,7 +290,15 @@ impl World {
                 }
             }
             Effect::Commit(commit) => self.commit(city, *commit),
-            Effect::Send { to, message } => self.send(city, to, &message),
+            Effect::Send { to, message } => {
+                let loses_disk =
+                    it.loses_disk && it.is_honest() && is_own_vote(it.address, &message);
+                self.send(city, to, &message);
+                if loses_disk {
+                    self.wipe(city);
+                    return Then::Stop;
+                }
+            }
             Effect::Schedule { timer, after } => {
                 living.next_timer += 1;
                 let (number, key) = (living.next_timer, timer.key());
@@ -310,11 +332,10 @@ impl World {
     }
 
     /// A crash before an effect: of the whole process, or of one chain's engine.
-    fn crash(&mut self, city: usize) -> Then {
-        let kind = self.random.below(3);
-        if kind > 0 {
+    fn crash(&mut self, city: usize, end: End) -> Then {
+        if end != End::Engine {
             self.figures.count("crash before an effect");
-            self.end(city, kind == 1);
+            self.end(city, end == End::Power);
             return Then::Stop;
         }
         self.figures.count("engine started again before an effect");
@@ -514,4 +535,8 @@ impl World {
         }
         self.tell(|| format!("city {city}: {notice:?}"));
     }
+}
+
+fn is_own_vote(own: Address, message: &PeerMessage) -> bool {
+    matches!(message, PeerMessage::Consensus(Message::Vote(vote)) if vote.validator == own)
 }

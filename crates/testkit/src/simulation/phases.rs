@@ -42,15 +42,7 @@ impl World {
                     }
                 }
             }
-            Fault::Wipe(city) => {
-                self.figures.count("disk lost");
-                self.end(city, true);
-                let seed = self.random.next();
-                let it = &mut self.cities[city];
-                it.disk = Disk::new(seed);
-                it.lost_log = true;
-                it.shown = 0;
-            }
+            Fault::Wipe(city) => self.cities[city].loses_disk = true,
             Fault::Cut { from, to } => {
                 self.figures.count("way cut");
                 self.links.cut(from, to);
@@ -77,6 +69,22 @@ impl World {
                 self.cities[city].sync_fault = true;
                 self.cities[city].disk.fail_next_sync();
             }
+        }
+    }
+
+    /// A city loses its disk, and perhaps another is gone meanwhile, so that the height does not end without the two.
+    pub(super) fn wipe(&mut self, city: usize) {
+        self.figures.count("disk lost");
+        self.end(city, true);
+        let seed = self.random.next();
+        let it = &mut self.cities[city];
+        it.disk = Disk::new(seed);
+        it.lost_log = true;
+        it.loses_disk = false;
+        it.shown = 0;
+        let other = self.random.index(self.cities.len());
+        if other != city && self.cities[other].power > 0 && self.random.chance(2, 3) {
+            self.end(other, false);
         }
     }
 
@@ -160,6 +168,7 @@ impl World {
             let it = &mut self.cities[city];
             it.sync_takes = Duration::ZERO;
             it.disk.limit(None);
+            it.loses_disk = false;
             if it.sync_fault {
                 self.end(city, false);
             }

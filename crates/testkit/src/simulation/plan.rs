@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use types::{NodeKey, Validator, ValidatorSet};
 
-use super::Focus;
 use super::byzantine::Vice;
 use super::clock::Clock;
 use super::links::Quality;
 use super::random::Random;
+use super::{Crash, Focus, Options};
 
 /// Everything that a seed decides at the beginning.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) heal_at: Duration,
     /// A city crashes before one of so many effects; 0: never.
     pub(super) crash_one_in: u64,
+    /// A crash at a certain place.
+    pub(super) crash: Option<Crash>,
     /// Tables are flushed after one of so many commits.
     pub(super) flush_one_in: u64,
     pub(super) minimum_interval_ms: u64,
@@ -85,8 +87,9 @@ pub(super) enum Fault {
 }
 
 impl Plan {
-    pub(super) fn new(seed: u64, wanted: Option<usize>, calm: bool, focus: Option<Focus>) -> Self {
-        let mut random = Random::new(seed);
+    pub(super) fn new(options: Options) -> Self {
+        let Options { calm, focus, .. } = options;
+        let mut random = Random::new(options.seed);
         let may = |kind| !calm && focus.is_none_or(|focus| focus == kind);
         let drawn = match random.below(20) {
             0..12 => 4,
@@ -96,8 +99,12 @@ impl Plan {
             18 => 1,
             _ => 5,
         };
-        let count = wanted.unwrap_or(drawn);
-        let powers = powers(count, &mut random);
+        let count = options.cities.unwrap_or(drawn);
+        let mut powers = powers(count, &mut random);
+        if options.silent.is_some() {
+            // Whoever is silent must not be a third.
+            powers.fill(1);
+        }
         let are_loose = may(Focus::Clocks) && random.chance(1, 3);
         let off_by_ms = if are_loose { 700 } else { 100 };
         let mut cities = cities(&powers, off_by_ms, &mut random);
@@ -106,6 +113,9 @@ impl Plan {
             power: city.power,
         });
         let validators = ValidatorSet::new(validators.collect()).expect("a sound set");
+        if let Some(city) = options.silent.and_then(|city| cities.get_mut(city)) {
+            city.role = Role::Byzantine(vec![Vice::Silence]);
+        }
         let heal_at = random.millis(4_000, 25_000);
         let wiped = spoil(&mut cities, may, &mut random);
         let faults = draw_faults(count, &wiped, heal_at, may, &mut random);
@@ -147,6 +157,7 @@ impl Plan {
             quality,
             faults,
             heal_at,
+            crash: options.crash,
             crash_one_in,
             flush_one_in,
             minimum_interval_ms,
@@ -298,11 +309,11 @@ fn load(heal_at: Duration, count: usize, random: &mut Random) -> Vec<Submission>
     let mut load: Vec<_> = (0..random.between(4, 26))
         .map(|_| random.millis(50, heal_ms))
         .collect();
-    // What is sent after the faults must get in, whatever happened before.
-    load.extend([
-        heal_at + random.millis(500, 2_000),
-        heal_at + random.millis(500, 5_000),
-    ]);
+    // What is sent after the faults must get in, whatever happened before. Without it, who lags has to find out by himself.
+    if random.chance(2, 3) {
+        load.push(heal_at + random.millis(500, 2_000));
+        load.push(heal_at + random.millis(500, 5_000));
+    }
     load.into_iter()
         .map(|at| Submission {
             at,

@@ -142,6 +142,8 @@ impl World {
                         Some(Byzantine::new(key, domain, vices.clone(), &mut random))
                     }
                 },
+                loses_disk: false,
+                performed: 0,
                 lost_log: false,
                 sync_takes: Duration::ZERO,
                 sync_fault: false,

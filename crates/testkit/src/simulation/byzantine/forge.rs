@@ -1,7 +1,7 @@
 //! Things that no honest city makes.
 
 use alloy_eips::eip7685::Requests;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, U256};
 use chain::PeerMessage;
 use chain::peer::{Certified, Outline};
 use consensus::{Message, Vote, VoteKind};
@@ -60,7 +60,8 @@ impl Byzantine {
                 let vote = self.new_vote(height, known.round, hash, random);
                 parcels(to, &PeerMessage::Consensus(Message::Vote(vote)))
             }
-            Vice::Replay => match random.pick(self.overheard.make_contiguous()).cloned() {
+            // The latest are of heights that are not over.
+            Vice::Replay => match self.overheard.iter().rev().nth(random.index(24)).cloned() {
                 Some(bytes) => to.iter().map(|to| (*to, bytes.clone())).collect(),
                 None => Vec::new(),
             },
@@ -197,14 +198,14 @@ pub(super) fn twin(outline: &Outline, vice: Vice, random: &mut Random) -> Outlin
                 },
             );
         }
-        _ => match random.below(10) {
-            0 => header.beneficiary = Address::repeat_byte(0x99),
+        _ => match random.below(14) {
+            0 | 10 | 11 => header.beneficiary = Address::repeat_byte(0x99),
             1 => header.gas_used += 1,
             2 => header.state_root = random.hash(),
             3 => header.requests_hash = Some(random.hash()),
             4 => header.parent_beacon_block_root = Some(random.hash()),
             5 => header.parent_hash = random.hash(),
-            6 => {
+            6 | 12 | 13 => {
                 // As an honest proposer of another set would say it.
                 let mut requests = twin.requests.clone();
                 requests.truncate(1);
@@ -228,15 +229,18 @@ pub(super) fn twin(outline: &Outline, vice: Vice, random: &mut Random) -> Outlin
 pub(super) fn spoil_blocks(blocks: &[Certified], random: &mut Random) -> Vec<Certified> {
     let mut blocks = blocks.to_vec();
     let place = random.index(blocks.len().max(1));
-    match random.below(5) {
+    match random.below(6) {
         0 => blocks.reverse(),
         1 => drop(blocks.drain(..place)),
-        2 => {
+        2 | 3 => {
             if let Some(block) = blocks.get_mut(place) {
-                block.block.header.extra_data = Bytes::from_static(b"other");
+                // Another millisecond: as good a block, and not the one that was agreed on.
+                let header = &mut block.block.header;
+                let ms = types::header::time_ms(header).unwrap_or_default();
+                header.extra_data = types::header::extra_data(ms ^ 1);
             }
         }
-        3 => {
+        4 => {
             if let [first, .., last] = blocks.as_mut_slice() {
                 std::mem::swap(&mut first.certificate, &mut last.certificate);
             }
