@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::folder::{Folder, FolderError};
 use crate::handle::ChainHandle;
 use crate::metrics::NodeMetrics;
-use crate::peers::{Dispatcher, NoPeers, Peers};
+use crate::peers::{Dispatcher, Mailboxes, NoPeers, Peers};
 use crate::running::{Shared, start_chain};
 
 /// How a city keeps its data.
@@ -199,6 +199,8 @@ pub struct Host {
     genesis: Genesis,
     metrics: NodeMetrics,
     links: Option<Links>,
+    // Held, because a chain whose mailbox nobody can write to any more ends; one without other cities only hears nothing.
+    _mailboxes: Mailboxes,
     tasks: JoinSet<()>,
     stop: Arc<watch::Sender<bool>>,
 }
@@ -299,7 +301,7 @@ impl Host {
             let dispatcher = Dispatcher {
                 links,
                 events,
-                chains: [(chain_id.get(), mailboxes)].into(),
+                chains: [(chain_id.get(), mailboxes.clone())].into(),
                 halt: Arc::clone(&stop),
             };
             tasks.spawn(dispatcher.run());
@@ -313,6 +315,7 @@ impl Host {
             genesis,
             metrics,
             links,
+            _mailboxes: mailboxes,
             tasks,
             stop,
         })
