@@ -238,7 +238,18 @@ impl Engine {
             Timer::Follow => self.follow_elsewhere(&mut call),
             Timer::Clock => self.propose_if_wanted(&mut call)?,
             Timer::Signer(signer) => self.start_ahead(Some(signer), &mut call)?,
-            Timer::Transaction(hash) => self.waking.waited(&hash),
+            Timer::Transaction(hash) => {
+                self.waking.waited(&hash);
+                // A block left it out: perhaps the others do not have it, because it was not executable when it was sent.
+                let waiting = self
+                    .pool
+                    .read()
+                    .get(&hash)
+                    .map(|pooled| pooled.transaction.encoded_2718());
+                if let Some(raw) = waiting {
+                    call.send_all(PeerMessage::Transactions(vec![raw.into()]));
+                }
+            }
         }
         Ok(call.out)
     }
