@@ -231,6 +231,10 @@ impl Engine {
         let mut call = Call::at(now_ms);
         match timer {
             Timer::Consensus(timeout) => {
+                if timeout.kind == consensus::TimeoutKind::Rebroadcast && self.silence.is_some() {
+                    // Whoever signs nothing has no votes to send again, whose answer would be the decision.
+                    call.send_all(self.tip());
+                }
                 self.step(consensus::Input::Timeout(timeout), &mut call)?;
                 self.settle(&mut call)?;
             }
