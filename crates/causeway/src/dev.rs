@@ -137,8 +137,10 @@ fn ready_line(development: &Development) -> anyhow::Result<String> {
         "ws": first.ws_url(),
         "chain_id": development.genesis().record.chain_id.get(),
         "accounts": accounts,
-        "cities": cities,
     });
+    if cities.len() > 1 {
+        line["cities"] = json!(cities);
+    }
     if let Some(metrics) = first.metrics {
         line["metrics"] = json!(format!("http://{metrics}/metrics"));
     }
