@@ -239,7 +239,7 @@ impl Engine {
                 self.settle(&mut call)?;
             }
             Timer::Ask => self.ask_again(&mut call),
-            Timer::Follow => self.follow_elsewhere(&mut call),
+            Timer::Follow => self.follow_elsewhere(&mut call)?,
             Timer::Clock => self.propose_if_wanted(&mut call)?,
             Timer::Signer(signer) => self.start_ahead(Some(signer), &mut call)?,
             Timer::Transaction(hash) => {
@@ -330,7 +330,10 @@ impl Engine {
                 call.send(from, answer);
             }
             PeerMessage::GetBlocks { from: first } => self.send_blocks(from, first, &mut call)?,
-            PeerMessage::Blocks(blocks) => self.take_blocks(from, blocks, &mut call)?,
+            PeerMessage::Blocks(blocks) => {
+                self.take_blocks(from, blocks, &mut call)?;
+                self.start_ahead(None, &mut call)?;
+            }
             PeerMessage::Transactions(raw) => self.take_transactions(from, &raw, &mut call),
         }
         Ok(call.out)

@@ -212,13 +212,16 @@ impl Engine {
     }
 
     /// Decided blocks that were asked for did not come in time.
-    pub(super) fn follow_elsewhere(&mut self, call: &mut Call) {
+    pub(super) fn follow_elsewhere(&mut self, call: &mut Call) -> Result<(), EngineError> {
         if let Some(peer) = self.following.asked.take() {
             // It may claim it again; others are asked first.
             self.following.tips.remove(&peer);
             call.send(peer, self.tip());
+            // Perhaps nobody is ahead, and the others wait for this city.
+            self.start_ahead(None, call)?;
             self.follow(call);
         }
+        Ok(())
     }
 
     /// What is missing is asked for again.
