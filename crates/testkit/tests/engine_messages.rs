@@ -5,10 +5,12 @@ use std::sync::Arc;
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, TxKind};
+use chain::peer::Certified;
 use chain::{Config, Effect, Engine, EngineError, Entry, Genesis, PeerMessage, Recovery, Timer};
 use consensus::{Message, TimeoutKind, Timeouts, Vote, VoteKind};
 use execution::Transaction;
 use state::History;
+use store::Tables;
 use store::simulated::Disk;
 use types::{ChainId, Domain, NetworkId, NodeKey, Record, Signature, Validator, ValidatorSet};
 
@@ -40,11 +42,14 @@ fn genesis() -> Genesis {
 }
 
 fn recovery(key: &Arc<NodeKey>) -> Recovery {
+    on(key, Arc::new(Disk::new(1).open_tables()))
+}
+
+fn on(key: &Arc<NodeKey>, tables: Arc<dyn Tables>) -> Recovery {
     let config = Config {
         key: Arc::clone(key),
         timeouts: Timeouts::default(),
     };
-    let tables = Arc::new(Disk::new(1).open_tables());
     Recovery::begin(&genesis(), config, tables, History::All, 1 << 20).unwrap()
 }
 
@@ -242,5 +247,110 @@ fn an_own_vote_of_an_earlier_round_may_come_back() {
     assert!(
         matches!(refused, Err(EngineError::KeyElsewhere { height: 1 })),
         "{refused:?}"
+    );
+}
+
+/// Decides height 1 at its proposer: that engine with the block, and what proves it.
+fn decided() -> (Engine, Arc<NodeKey>, Certified) {
+    let (proposer, _, hash) = proposal();
+    let tables: Arc<dyn Tables> = Arc::new(Disk::new(1).open_tables());
+    let mut it = on(&proposer, Arc::clone(&tables)).finish(NOW_MS).unwrap().0;
+    it.admit(vec![transfer()], NOW_MS);
+    let mut effects = it.wake(NOW_MS).unwrap();
+    for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+        for key in keys() {
+            if key.address() != proposer.address() {
+                let vote = vote(&key, kind, 0, hash);
+                effects.extend(it.receive(key.address(), vote, NOW_MS).unwrap());
+            }
+        }
+    }
+    let commit = effects.into_iter().find_map(|effect| match effect {
+        Effect::Commit(commit) => Some(*commit),
+        _ => None,
+    });
+    let commit = commit.expect("all others agree");
+    tables.commit(commit.batch).unwrap();
+    it.committed(commit.decided, NOW_MS).unwrap();
+    let moment = it.reader().moment().unwrap();
+    let (block, seal) = (
+        moment.block(1).unwrap().unwrap(),
+        moment.seal(1).unwrap().unwrap(),
+    );
+    let certified = Certified {
+        block: alloy_consensus::Block {
+            header: block.header,
+            body: block.body,
+        },
+        requests: seal.requests,
+        certificate: seal.certificate,
+    };
+    (it, proposer, certified)
+}
+
+/// What an engine that is asked to follow to block 1 does with this block.
+fn follow(certified: Certified) -> Vec<Effect> {
+    let keys = keys();
+    let (mut it, from) = (engine(&keys[0]), keys[1].address());
+    let (number, hash) = (1, certified.block.header.hash_slow());
+    let tip = PeerMessage::Tip { number, hash };
+    let wish = sent(&it.receive(from, tip, NOW_MS).unwrap());
+    assert_eq!(wish, [PeerMessage::GetBlocks { from: 1 }]);
+    let blocks = PeerMessage::Blocks(vec![certified]);
+    it.receive(from, blocks, NOW_MS).unwrap()
+}
+
+fn commits(effects: &[Effect]) -> bool {
+    effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Commit(_)))
+}
+
+#[test]
+fn a_block_is_followed_by_its_own_certificate_alone() {
+    let (_, _, certified) = decided();
+    assert!(commits(&follow(certified.clone())));
+    let mut other = certified;
+    let header = &mut other.block.header;
+    // As good a block, and not the one that was agreed on.
+    let ms = types::header::time_ms(header).unwrap();
+    header.extra_data = types::header::extra_data(ms ^ 1);
+    assert!(!commits(&follow(other)));
+}
+
+#[test]
+fn a_vote_for_a_decided_height_that_comes_again_is_answered_with_its_certificate() {
+    let (mut it, proposer, certified) = decided();
+    let others = keys();
+    let other = others
+        .iter()
+        .find(|key| key.address() != proposer.address())
+        .unwrap();
+    let late = vote(
+        other,
+        VoteKind::Prevote,
+        0,
+        certified.block.header.hash_slow(),
+    );
+    let answer = sent(&it.receive(other.address(), late, NOW_MS).unwrap());
+    let certificate = types::Certificate::decode(&certified.certificate).unwrap();
+    assert_eq!(answer, [PeerMessage::Certificate(certificate)]);
+}
+
+#[test]
+fn whoever_is_connected_hears_the_tip() {
+    let (mut it, proposer, certified) = decided();
+    let others = keys();
+    let other = others
+        .iter()
+        .find(|key| key.address() != proposer.address())
+        .unwrap();
+    let hash = certified.block.header.hash_slow();
+    let tip = PeerMessage::Tip { number: 1, hash };
+    assert!(sent(&it.connected(other.address())).contains(&tip));
+    assert_eq!(
+        sent(&it.connected(Address::repeat_byte(0x55))),
+        [],
+        "a stranger hears nothing"
     );
 }
