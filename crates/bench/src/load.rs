@@ -8,11 +8,11 @@ use alloy_primitives::{Address, B256, Signature, TxKind, U256, b256, hex, keccak
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
 
 /// Chain id of both programs.
-const CHAIN_ID: u64 = 31_337;
+pub(crate) const CHAIN_ID: u64 = 31_337;
 
 /// Keys of the first accounts of the mnemonic "test test test test test test test test test test test junk", which every
 /// development tool funds and everybody knows.
-const KEYS: [B256; 8] = [
+pub(crate) const KEYS: [B256; 8] = [
     b256!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"),
     b256!("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
     b256!("5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"),
@@ -34,6 +34,23 @@ pub(crate) struct Sender {
     pub(crate) requests: Vec<String>,
     /// The same transactions alone, in hex.
     pub(crate) raw: Vec<String>,
+}
+
+impl Sender {
+    pub(crate) fn new(address: Address, raw: Vec<String>) -> Self {
+        let requests = raw
+            .iter()
+            .zip(0_u64..)
+            .map(|(raw, nonce)| {
+                format!(r#"{{"jsonrpc":"2.0","id":{nonce},"method":"eth_sendRawTransaction","params":["{raw}"]}}"#)
+            })
+            .collect();
+        Self {
+            address,
+            requests,
+            raw,
+        }
+    }
 }
 
 /// `count` transfers from each of eight accounts, signed by two threads.
@@ -62,18 +79,7 @@ fn sender(key: &B256, count: u64) -> Sender {
     let raw: Vec<String> = (0..count)
         .map(|nonce| hex::encode_prefixed(transfer(&secret, nonce)))
         .collect();
-    let requests = raw
-        .iter()
-        .zip(0_u64..)
-        .map(|(raw, nonce)| {
-            format!(r#"{{"jsonrpc":"2.0","id":{nonce},"method":"eth_sendRawTransaction","params":["{raw}"]}}"#)
-        })
-        .collect();
-    Sender {
-        address: Address::from_slice(&keccak256(&public[1..])[12..]),
-        requests,
-        raw,
-    }
+    Sender::new(Address::from_slice(&keccak256(&public[1..])[12..]), raw)
 }
 
 /// One wei, with fees that anvil takes at any load: it begins at 1 gwei.

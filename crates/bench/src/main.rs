@@ -4,17 +4,26 @@
 //! `docs/performance.json` and `docs/performance.md`; rows of targets that were not run stay as they are. Absolute figures
 //! belong to one machine at one moment: what is compared is the ratio within a run.
 
+mod cities;
 mod client;
+mod cometbft;
+mod finality;
 mod load;
 mod machine;
+mod offer;
 mod program;
 mod report;
 mod rounds;
+mod steady;
 mod targets {
+    pub(crate) mod agreement;
+    pub(crate) mod loss;
+    pub(crate) mod sizes;
     pub(crate) mod start;
     pub(crate) mod throughput;
     pub(crate) mod trie;
 }
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,10 +37,13 @@ type Target = (
     fn(&Programs, &mut Report) -> Result<(), Failed>,
 );
 
-const TARGETS: [Target; 3] = [
+const TARGETS: [Target; 6] = [
     ("P1", targets::throughput::run),
+    ("P2", targets::agreement::run),
+    ("P2-n", targets::sizes::run),
     ("P6", targets::trie::run),
     ("P12", targets::start::run),
+    ("P13", targets::loss::run),
 ];
 
 /// Why there is no figure.

@@ -16,7 +16,7 @@ use crate::client::{Client, ClientError};
 use crate::{Failed, machine};
 
 /// A start that takes longer has failed.
-const MAX_START: Duration = Duration::from_secs(30);
+pub(crate) const MAX_START: Duration = Duration::from_secs(30);
 
 /// An end that takes longer is made shorter.
 const MAX_END: Duration = Duration::from_secs(10);
@@ -94,9 +94,16 @@ impl Programs {
 
     /// `causeway dev` on a free port, with these arguments besides; it has answered `eth_chainId`.
     pub(crate) fn causeway(&self, arguments: &[&str]) -> Result<Running, Failed> {
+        let dev = ["dev", "--port", "0", "--json"];
+        let (running, _) = self.start(&[&dev[..], arguments].concat())?;
+        Ok(running)
+    }
+
+    /// The program with these arguments, which says in one line of JSON that it serves, and that line; it has answered
+    /// `eth_chainId`.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Result<(Running, Value), Failed> {
         let started = Instant::now();
         let mut child = Command::new(&self.causeway)
-            .args(["dev", "--port", "0", "--json"])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -107,11 +114,7 @@ impl Programs {
                 source,
             })?;
         let stdout = child.stdout.take().expect("was piped");
-        let mut running = Running {
-            child,
-            address: loopback(0),
-            after: Duration::ZERO,
-        };
+        let mut running = Running::new(child, loopback(0));
         let (sender, line) = mpsc::sync_channel(1);
         std::thread::spawn(move || {
             let mut line = String::new();
@@ -120,23 +123,15 @@ impl Programs {
             drop(read.map(|_| sender.send(line)));
         });
         let silent = || Failed::Silent {
-            program: "causeway dev".into(),
+            program: "causeway".into(),
             seconds: MAX_START.as_secs(),
         };
         let line = line.recv_timeout(MAX_START).map_err(|_| silent())?;
         let ready: Value = serde_json::from_str(&line).map_err(ClientError::from)?;
-        running.address = ready["rpc"]
-            .as_str()
-            .and_then(|url| {
-                url.strip_prefix("http://")?
-                    .trim_end_matches('/')
-                    .parse()
-                    .ok()
-            })
-            .ok_or_else(silent)?;
+        running.address = address(&ready["rpc"]).ok_or_else(silent)?;
         Client::connect(running.address)?.call("eth_chainId", &json!([]))?;
         running.after = started.elapsed();
-        Ok(running)
+        Ok((running, ready))
     }
 
     /// anvil on a free port, with these arguments besides; it has answered `eth_chainId`.
@@ -160,11 +155,7 @@ impl Programs {
                 program: self.anvil.display().to_string(),
                 source,
             })?;
-        let mut running = Running {
-            child,
-            address: loopback(port),
-            after: Duration::ZERO,
-        };
+        let mut running = Running::new(child, loopback(port));
         // It says nothing by which to see that it listens: ask until it answers.
         while started.elapsed() < MAX_START {
             let answer = Client::connect(running.address)
@@ -182,12 +173,18 @@ impl Programs {
     }
 }
 
-const fn loopback(port: u16) -> SocketAddr {
+/// Where a URL of the ready line points.
+pub(crate) fn address(url: &Value) -> Option<SocketAddr> {
+    let url = url.as_str()?.strip_prefix("http://")?;
+    url.trim_end_matches('/').parse().ok()
+}
+
+pub(crate) const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16, Failed> {
+pub(crate) fn free_port() -> Result<u16, Failed> {
     let listener = TcpListener::bind(loopback(0)).map_err(ClientError::from)?;
     Ok(listener.local_addr().map_err(ClientError::from)?.port())
 }
@@ -205,11 +202,29 @@ pub(crate) struct Running {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
     pub(crate) cpu: Duration,
+    /// Ready to run, and without a core.
+    pub(crate) starved: Duration,
     /// Voluntary and forced.
     pub(crate) switches: u64,
 }
 
 impl Running {
+    pub(crate) const fn new(child: Child, address: SocketAddr) -> Self {
+        let after = Duration::ZERO;
+        Self {
+            child,
+            address,
+            after,
+        }
+    }
+
+    /// Ends it as a loss of its process does.
+    pub(crate) fn kill(&mut self) -> Result<(), Failed> {
+        self.child.kill().map_err(ClientError::from)?;
+        self.child.wait().map_err(ClientError::from)?;
+        Ok(())
+    }
+
     /// Proportional set size in bytes: private memory, and its share of what it shares.
     pub(crate) fn pss(&self) -> Result<f64, Failed> {
         let text = self.proc("smaps_rollup")?;
@@ -228,12 +243,10 @@ impl Running {
         for task in tasks.filter_map(Result::ok) {
             // A thread may end between the list and the look.
             let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
-            let ns = read("schedstat")
-                .split(' ')
-                .next()
-                .and_then(|ns| ns.parse().ok())
-                .unwrap_or(0);
-            used.cpu += Duration::from_nanos(ns);
+            let times = read("schedstat");
+            let mut times = times.split_whitespace().map(|ns| ns.parse().unwrap_or(0));
+            used.cpu += Duration::from_nanos(times.next().unwrap_or(0));
+            used.starved += Duration::from_nanos(times.next().unwrap_or(0));
             let status = read("status");
             for name in ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"] {
                 #[expect(
