@@ -13,6 +13,7 @@ mod machine;
 mod offer;
 mod program;
 mod report;
+mod rival;
 mod rounds;
 mod steady;
 mod targets {
@@ -20,6 +21,7 @@ mod targets {
     pub(crate) mod loss;
     pub(crate) mod sizes;
     pub(crate) mod start;
+    pub(crate) mod store;
     pub(crate) mod throughput;
     pub(crate) mod trie;
 }
@@ -37,14 +39,18 @@ type Target = (
     fn(&Programs, &mut Report) -> Result<(), Failed>,
 );
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     ("P1", targets::throughput::run),
     ("P2", targets::agreement::run),
     ("P2-n", targets::sizes::run),
     ("P6", targets::trie::run),
     ("P12", targets::start::run),
     ("P13", targets::loss::run),
+    ("S1", targets::store::run),
 ];
+
+/// Before a number of rounds.
+const ROUNDS: &str = "--rounds=";
 
 /// Why there is no figure.
 #[derive(Debug, thiserror::Error)]
@@ -93,20 +99,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// As many as the command line says (`--rounds=N`), else as many as the target takes.
+fn rounds(usual: usize) -> usize {
+    let argument =
+        std::env::args().find_map(|argument| argument.strip_prefix(ROUNDS)?.parse().ok());
+    argument.unwrap_or(usual).max(1)
+}
+
 fn measure() -> Result<(), Failed> {
-    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = std::env::args().skip(1);
+    let asked: Vec<String> = arguments.filter(|name| !name.starts_with(ROUNDS)).collect();
     for name in &asked {
         if !TARGETS.iter().any(|(target, _)| target == name) {
             return Err(Failed::NoTarget { name: name.clone() });
         }
     }
     let programs = Programs::find()?;
-    let mut report = Report::open(&programs.repository)?;
     for (name, run) in TARGETS {
         if asked.is_empty() || asked.iter().any(|target| target == name) {
             eprintln!("{name}: load of the machine {:.2}", machine::load_average());
+            let mut report = Report::default();
             run(&programs, &mut report)?;
-            report.save()?;
+            report.save(&programs.repository)?;
         }
     }
     Ok(())
