@@ -13,7 +13,7 @@ use state::{History, State};
 use store::tables::{Tables, TablesError};
 use types::{Certificate, Domain, ValidatorSet};
 
-use crate::effects::{Effect, EngineError};
+use crate::effects::{Effect, EngineError, Notice};
 use crate::engine::{Config, Engine};
 use crate::entry::{Entry, Genesis};
 use crate::{GenesisError, Pool, Profile, ReadError, Reader};
@@ -179,7 +179,7 @@ impl Recovery {
     ///
     /// [`RecoveryError`].
     pub fn finish(mut self, now_ms: u64) -> Result<(Engine, Vec<Effect>), RecoveryError> {
-        let raw: Vec<Bytes> = self.transactions.into();
+        let raw: Vec<Bytes> = std::mem::take(&mut self.transactions).into();
         let pooled = execution::recover_all(&raw)
             .into_iter()
             .filter_map(Result::ok)
@@ -189,14 +189,41 @@ impl Recovery {
         let mut effects = Vec::new();
         if !self.records.is_empty() {
             let mut candidates = HashMap::new();
-            for (hash, body) in self.bodies {
+            for (hash, body) in std::mem::take(&mut self.bodies) {
                 if let Some(candidate) = self.engine.execute_again(body)? {
                     candidates.insert(hash, candidate);
                 }
             }
-            effects = self.engine.resume(&self.records, candidates, now_ms)?;
+            effects = match self.engine.resume(&self.records, candidates, now_ms) {
+                Ok(effects) => effects,
+                Err(EngineError::Consensus(error))
+                    if self.engine.validators().validators().len() > 1 =>
+                {
+                    self.give_up_height(&error, now_ms)?
+                }
+                Err(error) => return Err(error.into()),
+            };
         }
         Ok((self.engine, effects))
+    }
+
+    /// The records of the undecided height do not lead to what was signed: this city signs nothing more at that height, and
+    /// lets the others decide it.
+    fn give_up_height(
+        &mut self,
+        error: &consensus::Error,
+        now_ms: u64,
+    ) -> Result<Vec<Effect>, RecoveryError> {
+        let until = self.tip + 1;
+        tracing::error!(
+            height = until,
+            error = error as &dyn std::error::Error,
+            "the log of the undecided height cannot be replayed; this city signs nothing more at this height"
+        );
+        self.engine.keep_silent(until);
+        let mut effects = self.engine.resume(&[], HashMap::new(), now_ms)?;
+        effects.push(Effect::Notice(Notice::Silent { until }));
+        Ok(effects)
     }
 
     fn decided(&mut self, tip: u64, certificate: &Certificate) -> Result<(), RecoveryError> {

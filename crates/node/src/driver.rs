@@ -311,7 +311,7 @@ impl Chain {
             Notice::Silent { until } => {
                 tracing::warn!(
                     %chain_id, until,
-                    "this city lost its log: it follows, and signs nothing up to this height"
+                    "this city cannot know what it signed: it follows, and signs nothing up to this height"
                 );
             }
             Notice::Behind { number, of } => {
