@@ -36,17 +36,18 @@ pub(crate) struct Finality {
 }
 
 impl Finality {
-    /// One round: one transaction at a time, then the steady rate. `height` tells the newest block's number.
+    /// One round: `count` transactions one at a time, then the steady rate. `height` tells the newest block's number.
     pub(crate) fn round(
         &mut self,
         servers: &[Running],
         workers: &mut [Worker<'_>],
+        count: usize,
         height: impl Fn(SocketAddr) -> Result<u64, Failed>,
     ) -> Result<(), Failed> {
         let address = workers[0].server();
-        alone(&mut workers[..TURNS], WARM)?;
+        alone(&mut workers[..TURNS], WARM.min(count))?;
         let (cpu_before, blocks_before) = (cpu(servers)?, height(address)?);
-        let times = alone(&mut workers[..TURNS], ALONE)?;
+        let times = alone(&mut workers[..TURNS], count)?;
         self.alone.push(times.median());
         self.alone_p99.push(times.quantile(0.99));
         let (cpu_between, blocks_between) = (cpu(servers)?, height(address)?);

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,17 +57,15 @@ pub(crate) struct Measured<'a> {
     pub(crate) not_done: String,
 }
 
-/// Both files.
-#[derive(Debug)]
+/// Rows of a run.
+#[derive(Debug, Default)]
 pub(crate) struct Report {
-    docs: PathBuf,
     rows: Vec<Row>,
 }
 
 impl Report {
     /// What earlier runs left; none is no failure.
-    pub(crate) fn open(repository: &Path) -> Result<Self, Failed> {
-        let docs = repository.join("docs");
+    fn open(docs: &Path) -> Result<Self, Failed> {
         let path = docs.join("performance.json");
         let rows = match std::fs::read(&path) {
             Ok(text) => {
@@ -76,7 +74,7 @@ impl Report {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(Failed::File { path, source }),
         };
-        Ok(Self { docs, rows })
+        Ok(Self { rows })
     }
 
     /// Puts a figure in place of the last one of the same name. `met` judges the median and, where there is a peer, the
@@ -125,19 +123,32 @@ impl Report {
             row.ratio,
             row.load
         );
+        self.put(row);
+    }
+
+    fn put(&mut self, row: Row) {
         self.rows.retain(|other| other.id != row.id);
         self.rows.push(row);
         self.rows.sort_by(|a, b| by_target(&a.id, &b.id));
     }
 
-    /// Writes both files.
-    pub(crate) fn save(&self) -> Result<(), Failed> {
+    /// Puts these rows into both files, in place of those of the same names: what another run wrote meanwhile stays.
+    pub(crate) fn save(self, repository: &Path) -> Result<(), Failed> {
+        let docs = repository.join("docs");
+        let mut all = Self::open(&docs)?;
+        for row in self.rows {
+            all.put(row);
+        }
+        all.write(&docs)
+    }
+
+    fn write(&self, docs: &Path) -> Result<(), Failed> {
         let json = serde_json::to_string_pretty(&self.rows).expect("rows are plain");
         for (name, text) in [
             ("performance.json", json + "\n"),
             ("performance.md", self.markdown()),
         ] {
-            let path = self.docs.join(name);
+            let path = docs.join(name);
             std::fs::write(&path, text).map_err(|source| Failed::File { path, source })?;
         }
         Ok(())
@@ -168,7 +179,11 @@ impl Report {
                 row.target,
                 figure(row.ours, row.spread.ours, &row.unit),
                 row.ratio.map_or("—".into(), |ratio| ratio.to_string()),
-                if row.met { "yes" } else { "**no**" },
+                match (row.target.as_str(), row.met) {
+                    ("printed", _) => "—",
+                    (_, true) => "yes",
+                    (_, false) => "**no**",
+                },
                 row.rounds,
                 row.load,
                 row.commit,

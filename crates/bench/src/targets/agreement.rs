@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
-use crate::Failed;
 use crate::cities::{Cities, Network};
 use crate::client::{Client, ClientError};
 use crate::cometbft::{self, CometBft, Settings};
@@ -17,10 +16,13 @@ use crate::report::{Measured, Report};
 use crate::rounds::Rounds;
 use crate::steady::{WORKERS, Worker};
 use crate::tokens::{self, Fees, Token};
+use crate::{Failed, rounds};
 
 const ROUNDS: usize = 5;
 /// The peer waits a second after each block by default: these are for orientation.
 const DEFAULT_ROUNDS: usize = 1;
+/// One after another they take a second each.
+const ALONE_SLOW: usize = 10;
 const CITIES: usize = 4;
 /// Accounts that send in batches.
 const SENDERS: usize = 32;
@@ -49,7 +51,7 @@ pub(crate) fn run(programs: &Programs, report: &mut Report) -> Result<(), Failed
     let token = Token::new(&programs.repository, network.chain_id, owners, Fees::Free)?;
     let senders = tokens::sign(&token.owners[..SENDERS], PER_SENDER);
     let mut figures = Figures::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         ours(&network, &token, &senders, &mut figures)?;
         anvil(programs, network.chain_id, &token, &senders, &mut figures)?;
         validators(programs, &comet, Settings::Fastest, &mut figures)?;
@@ -93,7 +95,7 @@ fn ours(
     let mut workers = Worker::of_owners(&cities.addresses, &mut owners);
     figures
         .ours_finality
-        .round(&cities.processes, &mut workers, number)?;
+        .round(&cities.processes, &mut workers, ALONE, number)?;
     let before = number(cities.addresses[0])?;
     let load = offer(&cities.processes, senders)?;
     let blocks = number(cities.addresses[0])? - before;
@@ -156,7 +158,7 @@ fn anvil(
     let mut workers = Worker::of_owners(&[anvil.address], &mut owners);
     figures
         .anvil_finality
-        .round(std::slice::from_ref(&anvil), &mut workers, number)?;
+        .round(std::slice::from_ref(&anvil), &mut workers, ALONE, number)?;
     drop(anvil);
     let anvil = start(
         programs,
@@ -187,7 +189,11 @@ fn validators(
     };
     let validators = comet.start(programs, settings)?;
     let mut workers = validators.workers(WORKERS);
-    finality.round(&validators.processes, &mut workers, |address| {
+    let count = match settings {
+        Settings::Fastest => ALONE,
+        Settings::Default => ALONE_SLOW,
+    };
+    finality.round(&validators.processes, &mut workers, count, |address| {
         Ok(cometbft::height(&mut Client::connect(address)?)?)
     })?;
     let load = validators.offer()?;

@@ -8,7 +8,6 @@ use alloy_primitives::hex;
 use alloy_rlp::{Decodable, Header};
 use serde_json::json;
 
-use crate::Failed;
 use crate::cities::Network;
 use crate::client::Client;
 use crate::finality::RATE;
@@ -17,6 +16,7 @@ use crate::report::{Measured, Report};
 use crate::rounds::Rounds;
 use crate::steady::{WORKERS, Worker, alone, steady};
 use crate::tokens::{self, Fees, Token};
+use crate::{Failed, rounds};
 
 const ROUNDS: usize = 3;
 const CITIES: usize = 4;
@@ -52,7 +52,7 @@ pub(crate) fn run(programs: &Programs, report: &mut Report) -> Result<(), Failed
         Fees::Free,
     )?;
     let mut figures = Figures::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         let mut cities = network.start()?;
         token.deploy(&cities.addresses)?;
         let lost = round % CITIES;

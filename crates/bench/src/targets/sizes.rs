@@ -1,6 +1,5 @@
 //! P2-n: finality and processor time a block of 1, 4, 7 and 13 cities in one process.
 
-use crate::Failed;
 use crate::cities::Cities;
 use crate::finality::{ALONE, Finality, LASTING, RATE};
 use crate::load::CHAIN_ID;
@@ -9,6 +8,7 @@ use crate::report::{Measured, Report};
 use crate::rounds::Rounds;
 use crate::steady::{WORKERS, Worker};
 use crate::tokens::{self, Fees, Token};
+use crate::{Failed, rounds};
 
 const ROUNDS: usize = 5;
 const SIZES: [usize; 4] = [1, 4, 7, 13];
@@ -16,13 +16,13 @@ const SIZES: [usize; 4] = [1, 4, 7, 13];
 pub(crate) fn run(programs: &Programs, report: &mut Report) -> Result<(), Failed> {
     let token = Token::new(&programs.repository, CHAIN_ID, WORKERS as u64, Fees::Burnt)?;
     let mut figures: Vec<_> = SIZES.map(|size| (size, Finality::default())).into();
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         for (size, finality) in &mut figures {
             let cities = Cities::in_one_process(programs, *size)?;
             token.deploy(&cities.addresses)?;
             let mut owners = token.owners.clone();
             let mut workers = Worker::of_owners(&cities.addresses, &mut owners);
-            finality.round(&cities.processes, &mut workers, |address| {
+            finality.round(&cities.processes, &mut workers, ALONE, |address| {
                 Ok(tokens::height(address)?)
             })?;
             eprintln!("P2-n round {round}, {size} cities: {}", finality.says());
