@@ -142,7 +142,7 @@ fn an_own_message_that_was_not_made_here_ends_the_chain_here_for_good() {
 }
 
 #[test]
-fn an_own_message_under_anothers_signature_is_no_matter() {
+fn an_own_message_with_the_signature_of_another_is_no_matter() {
     let keys = keys();
     let mut it = engine(&keys[0]);
     let PeerMessage::Consensus(Message::Vote(mut forged)) =

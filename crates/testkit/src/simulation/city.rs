@@ -22,6 +22,10 @@ const CACHE_BYTES: usize = 1 << 20;
 
 /// A city over all its lives.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a city of the plan"
+)]
 pub(super) struct City {
     pub(super) key: Arc<NodeKey>,
     pub(super) address: Address,
@@ -143,8 +147,7 @@ impl City {
         } = living;
         let entries = read(&*log)?;
         let (reader, pool) = (engine.reader(), Arc::clone(engine.pool()));
-        let recovery = Recovery::again(genesis, self.config(), reader, pool)
-            .map_err(|error| format!("{error:?}"))?;
+        let recovery = Recovery::again(genesis, self.config(), reader, pool).map_err(in_words)?;
         self.recover(recovery, log, tables, entries, now)?;
         if let Some(living) = &mut self.living {
             living.inbox = inbox;
@@ -211,6 +214,11 @@ fn read(log: &dyn Log) -> Result<Vec<Entry>, String> {
         }
         bad.is_none()
     })
-    .map_err(|error| format!("{error:?}"))?;
+    .map_err(in_words)?;
     bad.map_or(Ok(entries), Err)
+}
+
+/// A failure of the simulation is told, not handled.
+fn in_words(error: impl std::fmt::Debug) -> String {
+    format!("{error:?}")
 }

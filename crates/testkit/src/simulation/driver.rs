@@ -253,6 +253,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn perform(&mut self, city: usize, effect: Effect) -> Then {
         let performed = self.cities[city].performed;
         self.cities[city].performed += 1;

@@ -87,6 +87,7 @@ pub(super) enum Fault {
 }
 
 impl Plan {
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(super) fn new(options: Options) -> Self {
         let Options { calm, focus, .. } = options;
         let mut random = Random::new(options.seed);
