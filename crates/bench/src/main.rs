@@ -13,6 +13,7 @@ mod machine;
 mod offer;
 mod program;
 mod report;
+mod rival;
 mod rounds;
 mod steady;
 mod targets {
@@ -20,6 +21,7 @@ mod targets {
     pub(crate) mod loss;
     pub(crate) mod sizes;
     pub(crate) mod start;
+    pub(crate) mod store;
     pub(crate) mod throughput;
     pub(crate) mod trie;
 }
@@ -37,13 +39,14 @@ type Target = (
     fn(&Programs, &mut Report) -> Result<(), Failed>,
 );
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     ("P1", targets::throughput::run),
     ("P2", targets::agreement::run),
     ("P2-n", targets::sizes::run),
     ("P6", targets::trie::run),
     ("P12", targets::start::run),
     ("P13", targets::loss::run),
+    ("S1", targets::store::run),
 ];
 
 /// Before a number of rounds.
