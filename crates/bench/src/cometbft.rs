@@ -420,7 +420,7 @@ mod tests {
         let pairs = [
             ("", ""),
             ("f", "Zg=="),
-            ("fo", "Zm8="),
+            ("go", "Z28="),
             ("foo", "Zm9v"),
             ("foobar", "Zm9vYmFy"),
         ];

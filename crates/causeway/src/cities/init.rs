@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// The institution that runs it.
     #[arg(long, value_name = "NAME")]
     member: MemberName,
-    /// Address where other cities connect (UDP); 0.0.0.0 and [::] need --endpoint.
+    /// Address where other cities connect (UDP); 0.0.0.0 and :: need --endpoint.
     #[arg(long, value_name = "ADDR")]
     listen: SocketAddr,
     /// Where others reach it, for the card, when that is not --listen.
