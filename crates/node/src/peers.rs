@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
 use chain::{PeerClass, PeerMessage};
@@ -84,6 +85,9 @@ pub(crate) struct Mailboxes {
     pub(crate) admission: mpsc::Sender<Incoming>,
 }
 
+/// How long a city that met its own key can still be met: the other calls up to five times in its first seconds.
+const STAYS_FOUND: Duration = Duration::from_secs(30);
+
 /// Carries what the links bring to the chains.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
@@ -148,7 +152,10 @@ impl Dispatcher {
                         "another process uses this city's key: this city stops; give one of the two a new key"
                     );
                     self.halt.send_replace(true);
-                    // Neither of the two answers anybody any more.
+                    // The other process finds out by the same links: they stay for a while, and nobody is answered.
+                    let silence = async { while self.events.recv().await.is_some() {} };
+                    // Over, or the links are gone: both are right.
+                    drop(tokio::time::timeout(STAYS_FOUND, silence).await);
                     self.links.stop().await;
                     return;
                 }
