@@ -19,7 +19,7 @@ pub enum Effect {
     Append(Vec<u8>),
     /// Make all that was appended durable.
     Sync,
-    /// Write the rows of a decided block, then give it back by [`Engine::committed`]. What that answers comes after the
+    /// Write the rows of a decided block, then give it back by [`Engine::committed`](crate::Engine::committed). What that answers comes after the
     /// rest of this list.
     Commit(Box<Commit>),
     /// Send to other cities of the chain. May be lost; then the cities exchange their tips again.
@@ -53,7 +53,7 @@ pub enum Recipients {
     One(Address),
 }
 
-/// A timer of a chain; given back whole by [`Engine::timer`] when it is over.
+/// A timer of a chain; given back whole by [`Engine::timer`](crate::Engine::timer) when it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// One of consensus.
