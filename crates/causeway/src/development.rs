@@ -316,6 +316,8 @@ fn genesis(plan: &Plan, cities: &[Address]) -> anyhow::Result<Genesis> {
         record,
         validators,
         network_id: founding.network_id(),
+        creator: None,
+        registry: None,
     })
 }
 

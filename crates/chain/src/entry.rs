@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  payload = version (1 byte) ‖ kind (1 byte) ‖ body
-//!  kind 1  genesis      RLP [record, validators, network id]
+//!  kind 1  genesis      RLP [record, validators, network id, [creator…], [contract…], calldata]
 //!  kind 2  body         RLP [block, [request…]]: before anything is signed for it
 //!  kind 3  consensus    a record of `consensus`
 //!  kind 4  decided      a certificate: the block is final once this is durable
@@ -13,8 +13,9 @@
 //! ```
 
 use alloy_consensus::{Block as AlloyBlock, TxEnvelope};
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{Encodable, RlpDecodable, RlpEncodable};
+use types::genesis::HubBlock;
 use types::{Certificate, NetworkId, Record, ValidatorSet};
 
 use crate::Block;
@@ -60,6 +61,21 @@ pub struct Genesis {
     pub validators: ValidatorSet,
     /// The network.
     pub network_id: NetworkId,
+    /// The hub's block that created the chain; `None` for a hub, and for a chain without one.
+    pub creator: Option<HubBlock>,
+    /// What a hub begins with; `None` for all other chains.
+    pub registry: Option<Registry>,
+}
+
+/// The contracts that a hub begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    /// Where each lies, and its code as it runs.
+    pub contracts: Vec<(Address, Bytes)>,
+    /// Which of them is called once, by EIP-4788's system address, before block 0 has a state root.
+    pub called: Address,
+    /// With what.
+    pub input: Bytes,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -67,6 +83,29 @@ struct GenesisBody {
     record: Bytes,
     validators: ValidatorSet,
     network_id: B256,
+    /// None or one.
+    creator: Vec<HubBlockBody>,
+    /// None or one.
+    registry: Vec<RegistryBody>,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct HubBlockBody {
+    hash: B256,
+    ms: u64,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct RegistryBody {
+    contracts: Vec<ContractBody>,
+    called: Address,
+    input: Bytes,
+}
+
+#[derive(RlpEncodable, RlpDecodable)]
+struct ContractBody {
+    address: Address,
+    code: Bytes,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -114,15 +153,63 @@ pub enum EntryError {
     Record(#[from] types::record::RecordError),
 }
 
+impl GenesisBody {
+    fn read(self) -> Result<Genesis, EntryError> {
+        Ok(Genesis {
+            record: Record::decode(&self.record)?,
+            validators: self.validators,
+            network_id: NetworkId(self.network_id),
+            creator: self
+                .creator
+                .first()
+                .map(|&HubBlockBody { hash, ms }| HubBlock { hash, ms }),
+            registry: self.registry.into_iter().next().map(RegistryBody::read),
+        })
+    }
+}
+
+impl RegistryBody {
+    fn of(registry: &Registry) -> Self {
+        let contract = |(address, code): &(Address, Bytes)| ContractBody {
+            address: *address,
+            code: code.clone(),
+        };
+        Self {
+            contracts: registry.contracts.iter().map(contract).collect(),
+            called: registry.called,
+            input: registry.input.clone(),
+        }
+    }
+
+    fn read(self) -> Registry {
+        let Self {
+            contracts,
+            called,
+            input,
+        } = self;
+        let contract = |ContractBody { address, code }| (address, code);
+        Registry {
+            contracts: contracts.into_iter().map(contract).collect(),
+            called,
+            input,
+        }
+    }
+}
+
 impl Genesis {
     /// The entry's bytes.
     #[must_use]
     pub fn to_entry(&self) -> Vec<u8> {
         let mut out = vec![VERSION, 1];
+        let creator = self
+            .creator
+            .map(|HubBlock { hash, ms }| HubBlockBody { hash, ms });
         GenesisBody {
             record: self.record.encode().into(),
             validators: self.validators.clone(),
             network_id: self.network_id.0,
+            creator: creator.into_iter().collect(),
+            registry: self.registry.iter().map(RegistryBody::of).collect(),
         }
         .encode(&mut out);
         out
@@ -233,11 +320,7 @@ impl Entry {
         match (version, kind) {
             (VERSION, 1) => {
                 let genesis: GenesisBody = alloy_rlp::decode_exact(body)?;
-                Ok(Self::Genesis(Box::new(Genesis {
-                    record: Record::decode(&genesis.record)?,
-                    validators: genesis.validators,
-                    network_id: NetworkId(genesis.network_id),
-                })))
+                Ok(Self::Genesis(Box::new(genesis.read()?)))
             }
             (VERSION, 2) => {
                 let BlockBody { block, requests } = alloy_rlp::decode_exact(body)?;

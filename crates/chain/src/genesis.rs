@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use alloy_consensus::{BlockBody, Header};
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
+use execution::{BlockEnv, FoundingError};
 use state::{AccountChange, Changes, Info, State, StateError, View};
 use store::tables::{Batch, Tables, TablesError};
 use types::BlockRequests;
@@ -23,6 +24,9 @@ pub enum GenesisError {
     /// The tables could not be written.
     #[error("genesis could not be written")]
     Tables(#[from] TablesError),
+    /// The hub's contracts do not take what they are to begin with.
+    #[error("the registry could not be founded")]
+    Founding(#[from] FoundingError),
     /// The accounts do not give the state root of the header.
     #[error("the genesis accounts give state root {computed}, the header says {found}")]
     StateRoot {
@@ -45,9 +49,14 @@ impl Genesis {
         state: &State,
         tables: &dyn Tables,
     ) -> Result<B256, GenesisError> {
-        let changes = changes_of(types::genesis::accounts(&self.record));
+        let changes = self.changes(profile)?;
         let prepared = state.prepare(&View::empty(), 0, &changes)?;
-        let header = types::genesis::header(&self.record, &self.validators, prepared.root());
+        let header = types::genesis::header(
+            &self.record,
+            &self.validators,
+            self.creator,
+            prepared.root(),
+        );
         let requests = BlockRequests::genesis(&self.record, &self.validators)
             .to_requests()
             .take();
@@ -59,6 +68,30 @@ impl Genesis {
         batch.put(rows::hosted_key(profile.chain_id), self.to_entry());
         let candidate = candidate(header, requests, prepared);
         write(profile, state, tables, candidate, batch)
+    }
+
+    /// The state of block 0: the accounts that every chain begins with, and on a hub its registry as it was founded.
+    fn changes(&self, profile: &Profile) -> Result<Changes, GenesisError> {
+        let mut accounts = types::genesis::accounts(&self.record);
+        let Some(registry) = &self.registry else {
+            return Ok(changes_of(accounts));
+        };
+        let contracts = registry.contracts.iter();
+        accounts.extend(contracts.map(|(address, code)| GenesisAccount {
+            address: *address,
+            nonce: 1,
+            balance: U256::ZERO,
+            code: code.clone(),
+        }));
+        let env = BlockEnv {
+            timestamp: self.record.genesis_ms / 1000,
+            gas_limit: self.record.gas_limit,
+            ..BlockEnv::default()
+        };
+        let before = changes_of(accounts);
+        let input = registry.input.clone();
+        let founded = execution::call_on(&profile.rules, &env, before, registry.called, input)?;
+        Ok(founded)
     }
 }
 

@@ -31,7 +31,7 @@ pub use admission::{Admitted, admit};
 pub use candidate::{BuildError, MAX_BLOCK_BYTES};
 pub use effects::{Commit, Decided, Effect, EngineError, Notice, Recipients, Timer, TimerKey};
 pub use engine::{Config, Engine};
-pub use entry::{Entry, EntryError, Genesis};
+pub use entry::{Entry, EntryError, Genesis, Registry};
 pub use genesis::GenesisError;
 pub use peer::{PeerClass, PeerError, PeerMessage};
 pub use pool::{Pool, PoolError, PoolStatus, Pooled, SenderState};

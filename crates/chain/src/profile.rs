@@ -30,11 +30,11 @@ pub enum Lineage {
 }
 
 impl Profile {
-    /// A chain of ours that has no hub.
+    /// A chain of ours. `has_hub` says whether a hub's block created it, and its blocks cite the hub's; EIP-4788's call is
+    /// made on no other.
     #[must_use]
-    pub fn causeway(record: Record, domain: Domain) -> Self {
-        // Without a hub a chain is an application chain that cites zero: EIP-4788's call is not made.
-        let rules = Rules::causeway(record.chain_id.get(), record.fee_rule, false);
+    pub fn causeway(record: Record, domain: Domain, has_hub: bool) -> Self {
+        let rules = Rules::causeway(record.chain_id.get(), record.fee_rule, has_hub);
         Self {
             chain_id: record.chain_id,
             rules,

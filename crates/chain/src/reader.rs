@@ -368,7 +368,8 @@ pub(crate) fn next_env(
         gas_limit,
         base_fee,
         prev_randao: types::header::prev_randao(parent.hash, number),
-        parent_beacon_block_root: Some(B256::ZERO),
+        // The parent's citation: always allowed, and it needs no proof.
+        parent_beacon_block_root: Some(header.parent_beacon_block_root.unwrap_or_default()),
         parent_hash: parent.hash,
         excess_blob_gas: Some(0),
         ..BlockEnv::default()

@@ -83,7 +83,11 @@ impl Recovery {
     ) -> Result<Self, RecoveryError> {
         let chain_id = genesis.record.chain_id;
         let domain = Domain::new(chain_id, genesis.network_id);
-        let profile = Arc::new(Profile::causeway(genesis.record.clone(), domain));
+        let profile = Arc::new(Profile::causeway(
+            genesis.record.clone(),
+            domain,
+            genesis.creator.is_some(),
+        ));
         let state = Arc::new(State::new(chain_id, history, cache_bytes));
         let reader = Reader::new(Arc::clone(&profile), tables, Arc::clone(&state));
         if let Err(error) = reader.moment() {

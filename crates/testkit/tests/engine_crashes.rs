@@ -35,6 +35,8 @@ fn genesis() -> Genesis {
         record: Record::development(CHAIN, 1_700_000_000_000),
         validators: ValidatorSet::single(key().address()),
         network_id: NetworkId(B256::repeat_byte(3)),
+        creator: None,
+        registry: None,
     }
 }
 

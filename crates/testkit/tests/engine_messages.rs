@@ -38,6 +38,8 @@ fn genesis() -> Genesis {
         record: Record::development(CHAIN, 1_700_000_000_000),
         validators: ValidatorSet::new(validators).unwrap(),
         network_id: NETWORK,
+        creator: None,
+        registry: None,
     }
 }
 

@@ -67,10 +67,26 @@ pub fn accounts(record: &Record) -> Vec<GenesisAccount> {
     accounts
 }
 
-/// The header of a genesis whose [`accounts`] have `state_root`, for a chain without a hub.
+/// A block of the hub, as far as the chains that cite it go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubBlock {
+    /// Its hash.
+    pub hash: B256,
+    /// Its time in Unix milliseconds.
+    pub ms: u64,
+}
+
+/// The header of a genesis whose state has `state_root`. `creator` is the hub block that created the chain; `None` for a
+/// hub and for a chain without one.
 #[must_use]
-pub fn header(record: &Record, set: &ValidatorSet, state_root: B256) -> Header {
+pub fn header(
+    record: &Record,
+    set: &ValidatorSet,
+    creator: Option<HubBlock>,
+    state_root: B256,
+) -> Header {
     let requests = BlockRequests::genesis(record, set);
+    let ms = creator.map_or(record.genesis_ms, |block| block.ms);
     Header {
         parent_hash: B256::ZERO,
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
@@ -83,8 +99,8 @@ pub fn header(record: &Record, set: &ValidatorSet, state_root: B256) -> Header {
         number: 0,
         gas_limit: record.gas_limit,
         gas_used: 0,
-        timestamp: record.genesis_ms / 1000,
-        extra_data: extra_data(record.genesis_ms),
+        timestamp: ms / 1000,
+        extra_data: extra_data(ms),
         mix_hash: B256::ZERO,
         nonce: B64::ZERO,
         base_fee_per_gas: Some(match record.fee_rule {
@@ -94,7 +110,7 @@ pub fn header(record: &Record, set: &ValidatorSet, state_root: B256) -> Header {
         withdrawals_root: Some(alloy_trie::EMPTY_ROOT_HASH),
         blob_gas_used: Some(0),
         excess_blob_gas: Some(0),
-        parent_beacon_block_root: Some(B256::ZERO),
+        parent_beacon_block_root: Some(creator.map_or(B256::ZERO, |block| block.hash)),
         requests_hash: Some(requests.hash()),
         ..Header::default()
     }

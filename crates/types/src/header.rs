@@ -102,8 +102,10 @@ pub fn check_against_parent(
     )?;
     ensure(header.blob_gas_used == Some(0), "blobGasUsed")?;
     ensure(header.excess_blob_gas == Some(0), "excessBlobGas")?;
+    // Citing what the parent cites needs no proof; nothing newer is cited yet.
     ensure(
-        header.parent_beacon_block_root.is_some(),
+        header.parent_beacon_block_root.is_some()
+            && header.parent_beacon_block_root == parent.parent_beacon_block_root,
         "parentBeaconBlockRoot",
     )?;
     ensure(header.requests_hash.is_some(), "requestsHash")

@@ -92,7 +92,7 @@ fn computed() -> Value {
         record_hash: record.hash(),
         from_height: 258,
     };
-    let header = types::genesis::header(&record, &set, B256::repeat_byte(0x57));
+    let header = types::genesis::header(&record, &set, None, B256::repeat_byte(0x57));
     let development = Record::development(ChainId::DEVELOPMENT, 1_767_225_600_000);
     json!({
         "keys": keys().iter().map(|key| text(&key.to_bytes())).collect::<Vec<_>>(),
@@ -171,7 +171,7 @@ fn a_block_is_proven_by_its_certificate_and_by_nothing_less() {
     let (set, record) = (set(), record());
     let domain = Domain::new(record.chain_id, NetworkId(B256::repeat_byte(9)));
     let requests = BlockRequests::genesis(&record, &set);
-    let mut header = types::genesis::header(&record, &set, B256::repeat_byte(1));
+    let mut header = types::genesis::header(&record, &set, None, B256::repeat_byte(1));
     header.number = 7;
     let hash = header.hash_slow();
     let certify = |keys: &[NodeKey], hash| {

@@ -188,6 +188,8 @@ impl Network {
             record: self.record.clone(),
             validators: self.founding.validators.clone(),
             network_id: self.network_id,
+            creator: None,
+            registry: None,
         }
     }
 

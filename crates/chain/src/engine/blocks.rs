@@ -235,13 +235,9 @@ impl Engine {
             header, requests, ..
         } = outline;
         let number = header.number;
-        // Without a hub, set and record never change, and no hub block is cited.
+        // Nothing but the parent's hub block is cited yet: set and record do not change.
         if requests != self.requests.to_requests().take() {
             return Err(ImportError::Requests { number });
-        }
-        if header.parent_beacon_block_root != Some(B256::ZERO) {
-            let field = "parentBeaconBlockRoot";
-            return Err(types::header::HeaderError { number, field }.into());
         }
         let bytes: usize = transactions
             .iter()

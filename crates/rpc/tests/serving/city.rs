@@ -59,6 +59,8 @@ impl City {
                 record: Record::development(ChainId::DEVELOPMENT, BEGIN_MS),
                 validators: ValidatorSet::single(key.address()),
                 network_id,
+                creator: None,
+                registry: None,
             })
         })
         .unwrap();

@@ -121,6 +121,8 @@ impl World {
             record,
             validators,
             network_id,
+            creator: None,
+            registry: None,
         };
         let domain = Domain::new(CHAIN, network_id);
         let cities: Vec<_> = plan
