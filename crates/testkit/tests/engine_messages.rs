@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, TxKind};
-use chain::peer::Certified;
-use chain::{Config, Effect, Engine, EngineError, Entry, Genesis, PeerMessage, Recovery, Timer};
+use chain::peer::{Body, Certified, Outline};
+use chain::{
+    Config, Effect, Engine, EngineError, Entry, Genesis, PeerMessage, Recipients, Recovery, Timer,
+};
 use consensus::{Message, TimeoutKind, Timeouts, Vote, VoteKind};
 use execution::Transaction;
 use state::History;
@@ -355,4 +358,145 @@ fn whoever_is_connected_hears_the_tip() {
         [],
         "a stranger hears nothing"
     );
+}
+
+/// An engine without the transaction of the block that the first of these proposes, the outline, and the other cities.
+struct Withheld {
+    it: Engine,
+    own: Address,
+    proposer: Arc<NodeKey>,
+    others: Vec<Arc<NodeKey>>,
+    outline: Outline,
+    hash: B256,
+}
+
+/// The block of [`proposal`] is named to a city that does not have its transaction, by `outline` of it.
+fn withheld(outline: impl Fn(&mut Outline)) -> (Withheld, Vec<Effect>) {
+    let (proposer, messages, hash) = proposal();
+    let mut others = keys();
+    others.retain(|key| key.address() != proposer.address());
+    let key = others.remove(0);
+    let mut it = engine(&key);
+    let (mut effects, mut whole) = (Vec::new(), None);
+    for mut message in messages {
+        if let PeerMessage::Outline(shown) = &mut message {
+            whole = Some(shown.as_ref().clone());
+            outline(shown);
+        }
+        effects.extend(it.receive(proposer.address(), message, NOW_MS).unwrap());
+    }
+    let withheld = Withheld {
+        it,
+        own: key.address(),
+        proposer,
+        others,
+        outline: whole.expect("a proposal comes with its block"),
+        hash,
+    };
+    (withheld, effects)
+}
+
+impl Withheld {
+    fn wish(&self) -> PeerMessage {
+        PeerMessage::GetBodies {
+            block_hash: self.hash,
+            indexes: vec![0],
+        }
+    }
+
+    fn bodies(&self) -> PeerMessage {
+        let raw = transfer().inner().encoded_2718().into();
+        PeerMessage::Bodies {
+            block_hash: self.hash,
+            bodies: vec![Body { index: 0, raw }],
+        }
+    }
+
+    fn receive(&mut self, from: Address, message: PeerMessage) -> Vec<Effect> {
+        self.it.receive(from, message, NOW_MS).unwrap()
+    }
+
+    fn votes_for_it(&self, effects: &[Effect]) -> bool {
+        votes(self.own, effects) == [(VoteKind::Prevote, self.hash)]
+    }
+}
+
+fn sent_to(effects: &[Effect]) -> Vec<(Recipients, PeerMessage)> {
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { to, message } => Some((*to, message.clone())),
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn what_a_proposer_withholds_is_asked_of_all_and_taken_from_whoever_has_it() {
+    let (mut test, effects) = withheld(|_| {});
+    let of_proposer = (Recipients::One(test.proposer.address()), test.wish());
+    assert!(sent_to(&effects).contains(&of_proposer), "{effects:?}");
+    let effects = test.it.timer(Timer::Ask, NOW_MS + 1_000).unwrap();
+    let of_all = (Recipients::All, test.wish());
+    assert!(sent_to(&effects).contains(&of_all), "{effects:?}");
+    let (from, bodies) = (test.others[0].address(), test.bodies());
+    let effects = test.receive(from, bodies);
+    assert!(test.votes_for_it(&effects), "{effects:?}");
+}
+
+#[test]
+fn whoever_shows_the_outline_of_a_withheld_block_is_asked_for_it_at_once() {
+    let (mut test, _) = withheld(|_| {});
+    let from = test.others[0].address();
+    let outline = PeerMessage::Outline(Box::new(test.outline.clone()));
+    let effects = test.receive(from, outline);
+    let of_it = (Recipients::One(from), test.wish());
+    assert_eq!(sent_to(&effects), [of_it]);
+}
+
+#[test]
+fn a_false_outline_with_gaps_makes_way_for_another_citys() {
+    let false_hash = B256::repeat_byte(5);
+    let (mut test, _) = withheld(|outline| outline.transactions = vec![false_hash]);
+    let from = test.others[0].address();
+    let outline = PeerMessage::Outline(Box::new(test.outline.clone()));
+    let mut effects = Vec::new();
+    for _ in 0..2 {
+        effects = test.it.timer(Timer::Ask, NOW_MS + 1_000).unwrap();
+    }
+    let get = PeerMessage::GetOutline {
+        block_hash: test.hash,
+    };
+    assert!(sent_to(&effects).contains(&(Recipients::All, get)));
+    let effects = test.receive(from, outline);
+    assert_eq!(
+        sent_to(&effects),
+        [(Recipients::One(from), test.wish())],
+        "{effects:?}"
+    );
+    let bodies = test.bodies();
+    let effects = test.receive(from, bodies);
+    assert!(test.votes_for_it(&effects), "{effects:?}");
+}
+
+#[test]
+fn an_outline_of_other_transactions_says_nothing_against_its_block() {
+    let (mut test, effects) = withheld(|outline| outline.transactions.clear());
+    assert_eq!(votes(test.own, &effects), [], "{effects:?}");
+    let (from, bodies) = (test.others[0].address(), test.bodies());
+    let outline = PeerMessage::Outline(Box::new(test.outline.clone()));
+    let mut effects = test.receive(from, outline);
+    effects.extend(test.receive(from, bodies));
+    assert!(test.votes_for_it(&effects), "{effects:?}");
+}
+
+#[test]
+fn one_city_cannot_push_out_the_proposers_outline() {
+    let (mut test, _) = withheld(|_| {});
+    let liar = test.others[0].address();
+    let mut outline = test.outline.clone();
+    outline.transactions = vec![B256::repeat_byte(5)];
+    let effects = test.receive(liar, PeerMessage::Outline(Box::new(outline)));
+    assert_eq!(sent(&effects), []);
+    let (from, bodies) = (test.proposer.address(), test.bodies());
+    let effects = test.receive(from, bodies);
+    assert!(test.votes_for_it(&effects), "{effects:?}");
 }

@@ -1,16 +1,21 @@
 //! Blocks of a height that is being agreed on: built here, or gathered by their outlines from other cities and executed.
 //!
 //! An outline names transactions by hash; most are in the pool. What is missing is asked for where the outline came from,
-//! and again until it is here.
+//! then everywhere, until it is here: whoever voted for the block has all of it.
+//!
+//! A header does not prove its outline before all transactions are here. So an outline that leads nowhere makes way for
+//! another city's, and one whose transactions are not the header's says nothing against the block.
 
 use std::time::Duration;
 
+use super::voting::Height;
 use super::{
     Address, Arc, B256, Bytes, Call, Candidate, Effect, Engine, EngineError, Notice, Outline,
     PeerMessage, Timer, Transaction,
 };
-use alloy_consensus::{Block as AlloyBlock, BlockBody, Transaction as _};
+use alloy_consensus::{Block as AlloyBlock, BlockBody, Transaction as _, proofs};
 use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_eips::eip7685::Requests;
 
 use crate::candidate::{self, Built, MAX_BLOCK_BYTES, MAX_LOOKED_AT};
 use crate::import::{self, ImportError};
@@ -28,11 +33,26 @@ pub(super) const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Partial {
     outline: Outline,
     transactions: Vec<Option<Arc<Transaction>>>,
-    /// Who sent the outline: it has the rest.
+    /// Who sent the outline.
     from: Address,
+    /// Whether all were asked for the rest, and it is not here yet.
+    is_overdue: bool,
 }
 
 impl Partial {
+    /// Whether another outline of the same block, which `from` sent, takes its place: one of the two is false. A proposer
+    /// is asked first, and nobody for ever.
+    fn gives_way_to(&self, from: Address) -> bool {
+        from != self.from && (self.is_overdue || from == self.outline.header.beneficiary)
+    }
+
+    fn find(&self, hash: B256) -> Option<Arc<Transaction>> {
+        let mut found = self.transactions.iter().flatten();
+        found
+            .find(|transaction| *transaction.hash() == hash)
+            .cloned()
+    }
+
     fn missing(&self) -> Vec<u32> {
         let places = (0_u32..).zip(&self.transactions);
         places
@@ -83,8 +103,17 @@ impl Engine {
             && outline.header.number == number
             && height.is_named(hash)
         {
-            if height.knows(hash) || height.partial.contains_key(&hash) {
+            if height.knows(hash) || height.doubted.contains(&(hash, from)) {
                 return Ok(());
+            }
+            match height.partial.get(&hash) {
+                Some(partial) if partial.outline == outline => {
+                    // Whoever shows it has the rest as well.
+                    call.send(from, wish(hash, partial));
+                    return Ok(());
+                }
+                Some(partial) if !partial.gives_way_to(from) => return Ok(()),
+                _ => {}
             }
             self.gather(from, hash, outline, call)?;
             return self.settle(call);
@@ -118,28 +147,31 @@ impl Engine {
         let Some(height) = &mut self.height else {
             return Ok(());
         };
+        let earlier = height.partial.remove(&hash);
+        if let Some(earlier) = &earlier {
+            height.doubt(hash, earlier.from, self.set.validators().len() - 1);
+        }
         let transactions = {
             let pool = self.pool.read();
-            let look_up = |hash| pool.get(hash).map(|pooled| Arc::clone(&pooled.transaction));
+            let look_up = |hash| match pool.get(hash) {
+                Some(pooled) => Some(Arc::clone(&pooled.transaction)),
+                None => earlier.as_ref().and_then(|earlier| earlier.find(*hash)),
+            };
             outline.transactions.iter().map(look_up).collect()
         };
         let partial = Partial {
             outline,
             transactions,
             from,
+            is_overdue: false,
         };
-        let indexes = partial.missing();
+        let wish = wish(hash, &partial);
+        let is_whole = partial.missing().is_empty();
         height.partial.insert(hash, partial);
-        if indexes.is_empty() {
+        if is_whole {
             return self.complete(hash, call);
         }
-        call.send(
-            from,
-            PeerMessage::GetBodies {
-                block_hash: hash,
-                indexes,
-            },
-        );
+        call.send(from, wish);
         call.push(Effect::Schedule {
             timer: Timer::Ask,
             after: ASK_AGAIN,
@@ -161,8 +193,15 @@ impl Engine {
         else {
             return Ok(());
         };
+        // Several cities may have been asked for the same.
+        let is_missing = |body: &Body| {
+            let place = usize::try_from(body.index).ok();
+            let there = place.and_then(|place| partial.transactions.get(place));
+            !matches!(there, Some(Some(_)))
+        };
         let (places, raw): (Vec<u32>, Vec<Bytes>) = bodies
             .into_iter()
+            .filter(is_missing)
             .map(|body| (body.index, body.raw))
             .unzip();
         for (index, transaction) in places.into_iter().zip(execution::recover_all(&raw)) {
@@ -193,12 +232,14 @@ impl Engine {
             outline,
             transactions,
             from,
+            ..
         }) = height.partial.remove(&hash)
         else {
             return Ok(());
         };
         let transactions: Vec<_> = transactions.into_iter().flatten().collect();
         let parent = height.parent.clone();
+        let promised = Promised::of(&outline);
         match self.execute(outline, &transactions, &parent) {
             Ok(candidate) => {
                 call.push(Effect::Append(entry::body_entry(
@@ -210,6 +251,17 @@ impl Engine {
                 }
             }
             Err(error) if error.is_retryable() => return Err(error.into()),
+            Err(_) if !promised.is_kept(&transactions) => {
+                call.refuse(from, "an outline of another block");
+                if let Some(height) = &mut self.height {
+                    height.doubt(hash, from, self.set.validators().len() - 1);
+                }
+                call.send_all(PeerMessage::GetOutline { block_hash: hash });
+                call.push(Effect::Schedule {
+                    timer: Timer::Ask,
+                    after: ASK_AGAIN,
+                });
+            }
             Err(error) => {
                 tracing::debug!(%hash, error = &error as &dyn std::error::Error, "a proposed block breaks a rule");
                 call.push(Effect::Notice(Notice::InvalidBlock {
@@ -294,18 +346,18 @@ impl Engine {
         Ok(hash)
     }
 
-    /// Blocks that proposals name and that are not whole: they are asked for.
-    pub(super) fn ask_for_blocks(&self, call: &mut Call) -> bool {
-        let Some(height) = &self.height else {
+    /// Blocks that proposals name and that are not whole: all are asked for them.
+    pub(super) fn ask_for_blocks(&mut self, call: &mut Call) -> bool {
+        let Some(height) = &mut self.height else {
             return false;
         };
         let before = call.out.len();
-        for (hash, partial) in &height.partial {
-            let wish = PeerMessage::GetBodies {
-                block_hash: *hash,
-                indexes: partial.missing(),
-            };
-            call.send(partial.from, wish);
+        for (&block_hash, partial) in &mut height.partial {
+            call.send_all(wish(block_hash, partial));
+            if std::mem::replace(&mut partial.is_overdue, true) {
+                // Nobody has what this outline names.
+                call.send_all(PeerMessage::GetOutline { block_hash });
+            }
         }
         for pending in height.proposals.iter().filter(|pending| !pending.given) {
             let block_hash = pending.proposal.block_hash;
@@ -353,6 +405,7 @@ impl Engine {
         call.send(to, PeerMessage::Bodies { block_hash, bodies });
     }
 
+    /// The outline of a block that is whole here.
     pub(super) fn outline_of(&self, hash: B256) -> Option<Outline> {
         let candidate = self.height.as_ref()?.candidates.get(&hash)?;
         let transactions = &candidate.block.body.transactions;
@@ -364,5 +417,55 @@ impl Engine {
                 .map(|transaction| *transaction.hash())
                 .collect(),
         })
+    }
+}
+
+impl Height {
+    /// An outline of this block that `from` sent led nowhere: of `others` cities in all, it is not heard on this block
+    /// again, until there is nobody else.
+    fn doubt(&mut self, hash: B256, from: Address, others: usize) {
+        self.doubted.insert((hash, from));
+        let of_block = |(of, _): &&(B256, Address)| *of == hash;
+        if self.doubted.iter().filter(of_block).count() >= others {
+            self.doubted.retain(|(of, _)| *of != hash);
+        }
+    }
+}
+
+/// A wish for what is missing.
+fn wish(block_hash: B256, partial: &Partial) -> PeerMessage {
+    let indexes = partial.missing();
+    PeerMessage::GetBodies {
+        block_hash,
+        indexes,
+    }
+}
+
+/// What a header says of the lists beside it.
+#[derive(Debug)]
+pub(super) struct Promised {
+    transactions_root: B256,
+    requests_hash: Option<B256>,
+    requests: Vec<Bytes>,
+}
+
+impl Promised {
+    pub(super) fn of(outline: &Outline) -> Self {
+        Self {
+            transactions_root: outline.header.transactions_root,
+            requests_hash: outline.header.requests_hash,
+            requests: outline.requests.clone(),
+        }
+    }
+
+    /// Whether these are the block's transactions and requests. Otherwise nothing is known of the block, whatever became
+    /// of them.
+    pub(super) fn is_kept(self, transactions: &[Arc<Transaction>]) -> bool {
+        let transactions: Vec<_> = transactions
+            .iter()
+            .map(|transaction| transaction.inner().clone())
+            .collect();
+        self.transactions_root == proofs::calculate_transaction_root(&transactions)
+            && self.requests_hash == Some(Requests::new(self.requests).requests_hash())
     }
 }

@@ -10,7 +10,7 @@
 //! A city that lost its log follows in silence: it asks all others for the certificate of their latest block, and signs
 //! nothing up to two heights above the highest.
 
-use super::blocks::ASK_AGAIN;
+use super::blocks::{ASK_AGAIN, Promised};
 use super::voting::{is_last_vote, signer};
 use super::{
     Address, Arc, BTreeMap, BTreeSet, Call, Certificate, Certified, Effect, Engine, EngineError,
@@ -375,9 +375,13 @@ impl Engine {
             requests,
             transactions: Vec::new(),
         };
+        let promised = Promised::of(&outline);
         match self.execute(outline, &recovered, parent) {
             Ok(candidate) => Ok((candidate, certificate)),
             Err(error) if error.is_retryable() => Err(Bad::Here(error)),
+            Err(_) if !promised.is_kept(&recovered) => {
+                Err(Bad::Theirs("another block's transactions"))
+            }
             Err(error) => {
                 tracing::error!(
                     %hash, error = &error as &dyn std::error::Error,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::blocks::Partial;
 use super::{
-    Address, Arc, Audience, B256, BTreeMap, Call, Candidate, Cause, Certificate, Effect, Engine,
+    Address, Arc, Audience, B256, BTreeMap, BTreeSet, Call, Candidate, Cause, Certificate, Effect, Engine,
     EngineError, HashMap, HashSet, Notice, PeerMessage, Timer,
 };
 use consensus::{Authentic, Instance, Message, Proposal, Refused, TimeoutKind, Turn, VoteKind};
@@ -46,6 +46,8 @@ pub(super) struct Height {
     pub(super) proposals: Vec<Pending>,
     /// Named blocks whose transactions are being gathered.
     pub(super) partial: BTreeMap<B256, Partial>,
+    /// Whose outlines of which block led nowhere: at most all others', of each named block.
+    pub(super) doubted: BTreeSet<(B256, Address)>,
     pub(super) parent: Moment,
     /// The round for which a value is wanted while the clock is behind.
     wanted: Option<u32>,
@@ -153,6 +155,7 @@ impl Engine {
             refused: HashSet::new(),
             proposals: pending_of(replay, self.config.key.address()),
             partial: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             parent,
             wanted: None,
             said: Vec::new(),
