@@ -68,6 +68,7 @@ impl City {
                 config.hosts = serving.hosts;
                 config.accounts = serving.accounts;
                 config.limits.send_wait = serving.send_wait;
+                config.hosting = Some(host.hosting().clone());
                 config.client_version =
                     format!("causeway/v{}/rust", crate::VERSION.replace(' ', "-"));
                 config.metrics.register(&mut registry);

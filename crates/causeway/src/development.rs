@@ -5,6 +5,7 @@
 //!  DIR/city-1 … n     several, each with its own key and data, connected over loopback as if they were apart
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -287,6 +288,7 @@ fn connections(seats: &[Seat]) -> anyhow::Result<Vec<Cities>> {
             identity,
             listen,
             peers: peers.clone(),
+            endpoints: BTreeMap::new(),
             network: None,
         })
         .collect())

@@ -121,6 +121,8 @@ pub enum Notice {
         from: Address,
         /// Why, in a word or two: what is counted.
         reason: &'static str,
+        /// Whether no honest city of the chain ever sends such a message.
+        grave: bool,
     },
     /// A block that was proposed breaks a rule.
     InvalidBlock {
@@ -238,7 +240,21 @@ impl Call {
         });
     }
 
+    /// A message is of no use: it may have come late, or from a city that is behind.
     pub(crate) fn refuse(&mut self, from: Address, reason: &'static str) {
-        self.push(Effect::Notice(Notice::Refused { from, reason }));
+        self.push(Effect::Notice(Notice::Refused {
+            from,
+            reason,
+            grave: false,
+        }));
+    }
+
+    /// A message that no honest city of the chain sends.
+    pub(crate) fn accuse(&mut self, from: Address, reason: &'static str) {
+        self.push(Effect::Notice(Notice::Refused {
+            from,
+            reason,
+            grave: true,
+        }));
     }
 }

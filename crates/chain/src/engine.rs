@@ -12,9 +12,11 @@
 //! * `voting`: a height that is being agreed on.
 //! * `blocks`: the blocks that are proposed in it.
 //! * `following`: what other cities decided already.
+//! * `reading`: cities that follow the chain and do not vote.
 
 mod blocks;
 mod following;
+mod reading;
 mod voting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -31,6 +33,7 @@ use store::tables::{Batch, Tables};
 use types::{BlockRequests, Certificate, Domain, NodeKey, ValidatorSet};
 
 use self::following::{Following, Silence};
+use self::reading::Readers;
 use self::voting::Height;
 use crate::admission::{Admitted, admit};
 use crate::candidate::{self, Candidate};
@@ -77,6 +80,7 @@ pub struct Engine {
     waking: Waking,
     clocks: Clocks,
     following: Following,
+    readers: Readers,
     silence: Option<Silence>,
     /// What is still to be written when this city stops for good.
     last_words: Vec<Effect>,
@@ -130,6 +134,7 @@ impl Engine {
             waking: Waking::default(),
             clocks: Clocks::default(),
             following: Following::default(),
+            readers: Readers::default(),
             silence: None,
             last_words: Vec::new(),
         })
@@ -153,10 +158,27 @@ impl Engine {
         &self.set
     }
 
+    /// Whether this city is one of the chain's validators.
+    #[must_use]
+    pub fn is_validator(&self) -> bool {
+        self.set.get(self.config.key.address()).is_some()
+    }
+
     /// Whether no height is being agreed on.
     #[must_use]
     pub const fn is_parked(&self) -> bool {
         self.height.is_none()
+    }
+
+    /// Whether nothing of this chain is anywhere but in its rows, so that the engine can be dropped and made anew from them:
+    /// no height, no transaction that waits, no decided block on its way, no silence to be kept. Timers are the driver's to
+    /// look at.
+    #[must_use]
+    pub fn can_rest(&self) -> bool {
+        self.height.is_none()
+            && self.silence.is_none()
+            && !self.following.is_busy()
+            && self.pool.read().is_empty()
     }
 
     /// The latest block that another city says it has, when that is above this city's own.
@@ -190,19 +212,25 @@ impl Engine {
     /// past of the latest block plus the record's minimum interval.
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
-        if self.height.is_some() || self.following.is_busy() {
+        self.next_start().map(|(due_ms, _)| due_ms)
+    }
+
+    /// When the next height may start, and for which transaction.
+    fn next_start(&self) -> Option<(u64, B256)> {
+        if self.height.is_some() || self.following.is_busy() || !self.is_validator() {
             return None;
         }
-        self.cause_in_pool()?;
+        let transaction = self.cause_in_pool()?;
         let interval = self
             .profile
             .record()
             .map_or(0, |record| record.minimum_interval_ms);
-        Some(if interval == 0 {
+        let due_ms = if interval == 0 {
             0
         } else {
             self.tip_ms().saturating_add(interval)
-        })
+        };
+        Some((due_ms, transaction))
     }
 
     /// Starts the next height if it is due.
@@ -211,10 +239,8 @@ impl Engine {
     ///
     /// [`EngineError`]: drop the engine.
     pub fn wake(&mut self, now_ms: u64) -> Result<Vec<Effect>, EngineError> {
-        if self.due_ms().is_none_or(|due| now_ms < due) {
-            return Ok(Vec::new());
-        }
-        let Some(transaction) = self.cause_in_pool() else {
+        let Some((_, transaction)) = self.next_start().filter(|(due_ms, _)| *due_ms <= now_ms)
+        else {
             return Ok(Vec::new());
         };
         let mut call = Call::at(now_ms);
@@ -263,7 +289,9 @@ impl Engine {
     #[must_use]
     pub fn connected(&mut self, peer: Address) -> Vec<Effect> {
         let mut call = Call::at(0);
-        if self.set.get(peer).is_some() {
+        if self.set.get(peer).is_none() {
+            self.greet_reader(peer, &mut call);
+        } else {
             call.send(peer, self.tip());
             if self.silence.is_some() {
                 call.send(peer, PeerMessage::GetCertificate);
@@ -289,9 +317,14 @@ impl Engine {
         now_ms: u64,
     ) -> Result<Vec<Effect>, EngineError> {
         let mut call = Call::at(now_ms);
-        // Neither a city outside the set nor this city's own key has anything to say here.
-        if from == self.config.key.address() || self.set.get(from).is_none() {
+        // Neither this city's own key nor a city outside the set has anything to say here; the latter may ask.
+        let is_own = from == self.config.key.address();
+        if is_own || (self.set.get(from).is_none() && !self.is_wish_of_reader(&message)) {
             call.refuse(from, "stranger");
+            return Ok(call.out);
+        }
+        // Whoever does not vote here takes in what is decided, and nothing else.
+        if !self.is_validator() && message.is_of_a_height() {
             return Ok(call.out);
         }
         let weight = match message {
@@ -317,6 +350,9 @@ impl Engine {
             } => self.send_bodies(from, block_hash, &indexes, &mut call),
             PeerMessage::Bodies { block_hash, bodies } => {
                 self.take_bodies(from, block_hash, bodies, &mut call)?;
+            }
+            PeerMessage::Tip { number, .. } if self.set.get(from).is_none() => {
+                self.take_tip_of_reader(from, number, &mut call);
             }
             PeerMessage::Tip { number, hash } => self.take_tip(from, number, hash, &mut call),
             PeerMessage::Certificate(certificate) => {
@@ -374,10 +410,9 @@ impl Engine {
             .retain(|_, outline| outline.header.number > number);
         self.following.reached(number);
         self.end_silence();
+        self.tell_readers(&mut call);
         self.follow_on(&mut call)?;
-        if self.height.is_none() && !self.following.is_busy() {
-            self.start_ahead(None, &mut call)?;
-        }
+        self.start_ahead(None, &mut call)?;
         Ok(call.out)
     }
 
@@ -423,22 +458,14 @@ impl Engine {
 
     /// Executable transactions of the pool, as many as one message holds; `None` when there is none.
     fn some_transactions(&self) -> Option<PeerMessage> {
-        let mut left = crate::peer::MAX_TRANSACTIONS_BYTES - 1_024;
-        let mut raw = Vec::new();
-        for transaction in self
+        let waiting = self
             .pool
             .read()
-            .executable(crate::peer::MAX_TRANSACTIONS / 4)
-        {
-            let bytes = Bytes::from(transaction.encoded_2718());
-            // The list's own head takes at most four bytes a transaction.
-            let Some(rest) = left.checked_sub(bytes.len() + 4) else {
-                break;
-            };
-            left = rest;
-            raw.push(bytes);
-        }
-        (!raw.is_empty()).then_some(PeerMessage::Transactions(raw))
+            .executable(crate::peer::MAX_TRANSACTIONS / 4);
+        let raw = waiting
+            .iter()
+            .map(|transaction| transaction.encoded_2718().into());
+        crate::peer::packed(raw).next()
     }
 
     /// Whom this city listens to at the next height.

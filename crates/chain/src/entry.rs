@@ -308,6 +308,13 @@ impl Entry {
         silence_entry(0)
     }
 
+    /// What the log of a city that lost an earlier one says of no chain in particular: chains that began before Unix
+    /// millisecond `ms` may have votes of this city in the log that is lost.
+    #[must_use]
+    pub fn lost_log_at(ms: u64) -> Vec<u8> {
+        silence_entry(ms)
+    }
+
     /// Reads one payload of the log.
     ///
     /// # Errors

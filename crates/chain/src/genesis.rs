@@ -7,8 +7,8 @@ use alloy_primitives::{B256, Bytes, U256, keccak256};
 use execution::{BlockEnv, FoundingError};
 use state::{AccountChange, Changes, Info, State, StateError, View};
 use store::tables::{Batch, Tables, TablesError};
-use types::BlockRequests;
 use types::genesis::GenesisAccount;
+use types::{BlockRequests, ChainId};
 
 use crate::Profile;
 use crate::candidate::{Candidate, write_rows};
@@ -110,6 +110,19 @@ pub fn hosted(tables: &dyn Tables) -> Result<Vec<Genesis>, TablesError> {
         }
     }
     Ok(chains)
+}
+
+/// What chain `chain_id` began with; `None` when it has no block 0 in `tables`.
+///
+/// # Errors
+///
+/// [`TablesError`]. A row that is no genesis is as none: a later release may write others.
+pub fn find(tables: &dyn Tables, chain_id: ChainId) -> Result<Option<Genesis>, TablesError> {
+    let row = tables.snapshot().get(&rows::hosted_key(chain_id))?;
+    Ok(row.and_then(|row| match Entry::decode(&row) {
+        Ok(Entry::Genesis(genesis)) => Some(*genesis),
+        Ok(_) | Err(_) => None,
+    }))
 }
 
 /// Writes a foreign block 0 with the accounts given.

@@ -221,6 +221,24 @@ impl PeerMessage {
         }
     }
 
+    /// Whether it is about a height that is being agreed on, and so of use to who votes.
+    #[must_use]
+    pub const fn is_of_a_height(&self) -> bool {
+        match self {
+            Self::Consensus(_)
+            | Self::Outline(_)
+            | Self::GetOutline { .. }
+            | Self::GetBodies { .. }
+            | Self::Bodies { .. } => true,
+            Self::Tip { .. }
+            | Self::GetCertificate
+            | Self::Certificate(_)
+            | Self::GetBlocks { .. }
+            | Self::Blocks(_)
+            | Self::Transactions(_) => false,
+        }
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -362,6 +380,26 @@ impl PeerMessage {
             | Self::GetBlocks { .. } => Ok(()),
         }
     }
+}
+
+/// Packs transactions in order into messages for the pool, each as full as can be and small enough to be read.
+pub fn packed(transactions: impl IntoIterator<Item = Bytes>) -> impl Iterator<Item = PeerMessage> {
+    // An RLP string has a head of at most four bytes here; the list and the message's own head take a few more.
+    const HEAD: usize = 4;
+    const MESSAGE_HEAD: usize = 16;
+    let mut left = transactions.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let (mut batch, mut bytes) = (Vec::from_iter(left.next()), MESSAGE_HEAD);
+        bytes += batch.first()?.len() + HEAD;
+        while batch.len() < MAX_TRANSACTIONS
+            && let Some(raw) =
+                left.next_if(|raw| bytes + raw.len() + HEAD <= MAX_TRANSACTIONS_BYTES)
+        {
+            bytes += raw.len() + HEAD;
+            batch.push(raw);
+        }
+        Some(PeerMessage::Transactions(batch))
+    })
 }
 
 /// How large the body of a message of this kind may be.

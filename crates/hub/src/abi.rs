@@ -2,7 +2,11 @@
 //! call it, are in `contracts/hub`.
 
 // The macro writes items without docs of its own.
-#![allow(missing_docs, unreachable_pub, reason = "written by a macro from Solidity")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "written by a macro from Solidity"
+)]
 
 use alloy_primitives::{Address, address};
 use alloy_sol_types::sol;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes};
+use chain::peer::packed;
 use chain::{Admitted, Pool, PoolError, Reader, admit};
 use execution::Transaction;
 use parking_lot::RwLock;
@@ -19,7 +20,7 @@ use types::ChainId;
 
 use crate::clock::Clock;
 use crate::metrics::ChainMetrics;
-use crate::peers::{Peers, relayed};
+use crate::peers::Peers;
 
 /// Submissions that are judged together.
 const TOGETHER: usize = 256;
@@ -164,7 +165,13 @@ impl Entrance {
         for (peer, raw) in relayed {
             let recovered = execution::recover_all(&raw);
             let transactions = recovered.into_iter().filter_map(Result::ok).collect();
-            all.extend(admit(peer, transactions)?.accepted);
+            // What comes from a city that does not keep the chain is this city's own part.
+            let entry = if self.others.contains(&peer) {
+                peer
+            } else {
+                self.own
+            };
+            all.extend(admit(entry, transactions)?.accepted);
         }
         self.pooled.notify_one();
         for transaction in all {
@@ -175,9 +182,15 @@ impl Entrance {
         Ok(())
     }
 
-    /// The transactions that another city of this chain took from its clients.
+    /// Whether cities that do not keep the chain may bring what their clients give them: where any of them may read.
+    fn is_open(&self) -> bool {
+        let record = self.reader.profile().record();
+        record.is_some_and(|record| record.readers == types::Readers::Anyone)
+    }
+
+    /// The transactions that another city took from its clients.
     fn relayed(&self, peer: Address, payload: &[u8]) -> Vec<Bytes> {
-        if !self.others.contains(&peer) {
+        if !self.others.contains(&peer) && !self.is_open() {
             self.metrics.refused("stranger");
             return Vec::new();
         }
@@ -204,7 +217,7 @@ impl Entrance {
             .iter()
             .map(|transaction| transaction.encoded_2718().into())
             .collect();
-        for message in relayed(&raw) {
+        for message in packed(raw) {
             let (class, payload) = (message.class(), Bytes::from(message.encode()));
             for other in self.others.iter() {
                 self.peers

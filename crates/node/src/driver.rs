@@ -11,16 +11,15 @@ use alloy_primitives::{Address, Bytes};
 use chain::{
     Commit, Decided, Effect, Engine, EngineError, Notice, PeerMessage, Recipients, Timer, TimerKey,
 };
-use store::{Log, LogError, Tables, TablesError};
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use store::{LogError, TablesError};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use types::ChainId;
 
-use crate::clock::Clock;
 use crate::handle::{ChainStatus, NewBlock, Status};
+use crate::hosting::Common;
 use crate::metrics::ChainMetrics;
-use crate::peers::{FromPeer, Peers};
-use crate::trim::Trim;
+use crate::peers::ToChain;
 
 /// Messages of other cities that one job takes from the mailbox.
 const MESSAGES_PER_JOB: usize = 64;
@@ -62,22 +61,24 @@ impl Stopped {
 #[derive(Clone, Debug)]
 pub(crate) struct Outside {
     pub(crate) chain_id: ChainId,
-    pub(crate) log: Arc<dyn Log>,
-    pub(crate) tables: Arc<dyn Tables>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) common: Arc<Common>,
     pub(crate) heads: broadcast::Sender<NewBlock>,
     pub(crate) metrics: ChainMetrics,
-    pub(crate) trim: Trim,
-    pub(crate) peers: Arc<dyn Peers>,
     /// The chain's other validators.
     pub(crate) others: Arc<[Address]>,
     pub(crate) status: Status,
 }
 
+impl Outside {
+    fn now_ms(&self) -> u64 {
+        self.common.options.clock.now_ms()
+    }
+}
+
 /// What wakes a driver.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    pub(crate) inbox: mpsc::Receiver<FromPeer>,
+    pub(crate) inbox: mpsc::Receiver<ToChain>,
     pub(crate) pooled: Arc<Notify>,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -92,6 +93,10 @@ pub(crate) struct Chain {
     since: Option<(u64, Instant)>,
     /// The height that the operator was told of as stuck.
     told_stuck: u64,
+    /// Who waits until what is live in the log is written again.
+    to_copy: Vec<oneshot::Sender<()>>,
+    /// Whether it agreed to end.
+    parked: bool,
 }
 
 impl Chain {
@@ -102,6 +107,8 @@ impl Chain {
             timers: BTreeMap::new(),
             since: None,
             told_stuck: 0,
+            to_copy: Vec::new(),
+            parked: false,
         }
     }
 
@@ -133,6 +140,9 @@ impl Chain {
                         chain.make_block()
                     })
                     .await?;
+                    if chain.parked {
+                        return Ok(());
+                    }
                 }
                 () = sleep_until(due) => {
                     chain = job(chain, Self::make_block).await?;
@@ -150,15 +160,40 @@ impl Chain {
         }
     }
 
-    fn hear(&mut self, messages: Vec<FromPeer>) -> Result<(), Stopped> {
-        for message in messages {
+    fn hear(&mut self, messages: Vec<ToChain>) -> Result<(), Stopped> {
+        let last = messages.len().saturating_sub(1);
+        for (index, message) in messages.into_iter().enumerate() {
             match message {
-                FromPeer::Connected { peer } => {
+                ToChain::Connected { peer } => {
                     let effects = self.engine.connected(peer);
                     self.perform(effects)?;
                 }
-                FromPeer::Message { peer, payload } => self.take(peer, &payload)?,
+                ToChain::Message { peer, payload } => self.take(peer, &payload)?,
+                ToChain::CopyForward(done) => {
+                    self.to_copy.push(done);
+                    if self.engine.is_parked() {
+                        self.copy_forward()?;
+                    }
+                }
+                ToChain::Park(answer) => {
+                    self.parked = index == last && self.timers.is_empty() && self.engine.can_rest();
+                    // Whoever asked may have given up; then it is awake again when somebody wants it.
+                    let _gone = answer.send(self.parked);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Writes what this chain still needs of the log again, for those who wait for it. Call between two heights.
+    fn copy_forward(&mut self) -> Result<(), Stopped> {
+        if self.to_copy.is_empty() {
+            return Ok(());
+        }
+        self.append(&mut self.engine.live_entries())?;
+        for done in self.to_copy.drain(..) {
+            // Whoever waited has given up: the copies are right all the same.
+            let _gone = done.send(());
         }
         Ok(())
     }
@@ -173,16 +208,17 @@ impl Chain {
             }
         };
         let started = Instant::now();
-        let received = self
-            .engine
-            .receive(peer, message, self.outside.clock.now_ms());
+        let received = self.engine.receive(peer, message, self.outside.now_ms());
         let effects = match received {
             Ok(effects) => effects,
             Err(error) => {
                 let last_words = self.engine.last_words();
                 if !last_words.is_empty() {
                     self.perform(last_words)?;
-                    self.outside.log.sync(self.outside.log.end())?;
+                    self.outside
+                        .common
+                        .log
+                        .sync(self.outside.common.log.end())?;
                 }
                 return Err(error.into());
             }
@@ -193,17 +229,14 @@ impl Chain {
 
     /// When the next height may start; `None` when there is nothing to start it for.
     fn due(&self) -> Option<Instant> {
-        let wait_ms = self
-            .engine
-            .due_ms()?
-            .saturating_sub(self.outside.clock.now_ms());
+        let wait_ms = self.engine.due_ms()?.saturating_sub(self.outside.now_ms());
         Some(Instant::now() + Duration::from_millis(wait_ms))
     }
 
     /// Makes the next block, if one is due; then the mailbox is looked at again.
     fn make_block(&mut self) -> Result<(), Stopped> {
         let started = Instant::now();
-        let effects = self.engine.wake(self.outside.clock.now_ms())?;
+        let effects = self.engine.wake(self.outside.now_ms())?;
         if !effects.is_empty() {
             self.outside.metrics.built(started.elapsed());
             self.perform(effects)?;
@@ -222,7 +255,7 @@ impl Chain {
             .collect();
         for key in due {
             if let Some((_, timer)) = self.timers.remove(&key) {
-                let effects = self.engine.timer(timer, self.outside.clock.now_ms())?;
+                let effects = self.engine.timer(timer, self.outside.now_ms())?;
                 self.perform(effects)?;
             }
         }
@@ -239,7 +272,10 @@ impl Chain {
                 Effect::Sync => {
                     self.append(&mut payloads)?;
                     let started = Instant::now();
-                    self.outside.log.sync(self.outside.log.end())?;
+                    self.outside
+                        .common
+                        .log
+                        .sync(self.outside.common.log.end())?;
                     self.outside.metrics.synced(started.elapsed());
                 }
                 // What follows a block comes after everything that came with it.
@@ -261,7 +297,7 @@ impl Chain {
                 Effect::Evidence(batch) => {
                     tracing::warn!(chain_id = %self.outside.chain_id, "a validator signed twice; the evidence is kept");
                     self.outside.metrics.evidence();
-                    self.outside.tables.commit(batch)?;
+                    self.outside.common.tables.commit(batch)?;
                 }
                 Effect::Notice(notice) => self.notice(notice),
             }
@@ -273,6 +309,7 @@ impl Chain {
         let (class, payload) = (message.class(), Bytes::from(message.encode()));
         let send = |to: Address| {
             self.outside
+                .common
                 .peers
                 .send(to, self.outside.chain_id, class, payload.clone());
         };
@@ -295,9 +332,12 @@ impl Chain {
                     "this city's clock is far from the median of the others: its blocks come too early or too late; set it"
                 );
             }
-            Notice::Refused { from, reason } => {
-                // These do not happen among honest cities of one chain.
-                if reason.contains("certif") || reason == "another block of the same height" {
+            Notice::Refused {
+                from,
+                reason,
+                grave,
+            } => {
+                if grave {
                     tracing::warn!(%chain_id, %from, reason, "a message was refused");
                 } else {
                     tracing::debug!(%chain_id, %from, reason, "a message was refused");
@@ -341,7 +381,7 @@ impl Chain {
         };
         if since.elapsed() >= STUCK_AFTER && self.told_stuck != height {
             self.told_stuck = height;
-            let is_connected = |other: &&Address| self.outside.peers.is_connected(**other);
+            let is_connected = |other: &&Address| self.outside.common.peers.is_connected(**other);
             let reached = self.outside.others.iter().filter(is_connected).count();
             tracing::warn!(
                 chain_id = %self.outside.chain_id, height, round,
@@ -358,6 +398,7 @@ impl Chain {
         }
         let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         self.outside
+            .common
             .log
             .append(self.outside.chain_id.get(), &slices)?;
         payloads.clear();
@@ -367,20 +408,21 @@ impl Chain {
     fn commit(&mut self, commit: Commit) -> Result<Vec<Effect>, Stopped> {
         let Commit { batch, decided } = commit;
         let started = Instant::now();
-        self.outside.tables.commit(batch)?;
+        self.outside.common.tables.commit(batch)?;
         self.outside
             .metrics
             .committed(started.elapsed(), &decided.block, decided.round);
         let new = new_block(&decided);
-        let next = self
-            .engine
-            .committed(decided, self.outside.clock.now_ms())?;
+        let next = self.engine.committed(decided, self.outside.now_ms())?;
         // Nobody listening is no error.
         drop(self.outside.heads.send(new));
         self.outside.metrics.pool(self.engine.pool().read().len());
+        // Nothing of a later height is in the log yet.
+        self.copy_forward()?;
         self.outside
+            .common
             .trim
-            .after_block(&self.engine, &self.outside.log, &self.outside.tables)?;
+            .after_block(&*self.outside.common.log);
         Ok(next)
     }
 }

@@ -41,7 +41,7 @@ impl Status {
     }
 }
 
-/// A hosted chain. Cheap to clone; the chain stops when its host does, not when handles go.
+/// A hosted chain. Cheap to clone. The chain stays awake for as long as one is held, and stops when its host does.
 #[derive(Clone, Debug)]
 pub struct ChainHandle {
     pub(crate) reader: Reader,
@@ -55,9 +55,16 @@ pub struct ChainHandle {
     pub(crate) peers: Arc<dyn Peers>,
     /// The chain's other validators.
     pub(crate) others: Arc<[Address]>,
+    /// Counts the handles: a chain that somebody holds is not parked.
+    pub(crate) held: Arc<()>,
 }
 
 impl ChainHandle {
+    /// Whether there is another handle than this one.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        Arc::strong_count(&self.held) > 1
+    }
+
     /// The read side.
     #[must_use]
     pub const fn reader(&self) -> &Reader {

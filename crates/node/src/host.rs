@@ -1,25 +1,27 @@
 //! A city's data folder with everything in it that runs.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chain::{Entry, EntryError, Genesis, RecoveryError};
+use alloy_primitives::Address;
+use chain::{EngineError, Entry, EntryError, Genesis, RecoveryError};
 use link::{Event, Identity, Limits, Links, Peer, PeerId};
 use state::History;
 use store::{
     Log, LogError, LsmOptions, LsmTables, Position, SegmentLog, SegmentOptions, Tables, TablesError,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use types::{ChainId, NetworkId, NodeKey};
 
 use crate::clock::Clock;
 use crate::folder::{Folder, FolderError};
 use crate::handle::ChainHandle;
+use crate::hosting::{Common, Hosting, NO_CHAIN};
 use crate::metrics::NodeMetrics;
-use crate::peers::{Dispatcher, Mailboxes, NoPeers, Peers};
-use crate::running::{Shared, start_chain};
+use crate::peers::{Dispatcher, NoPeers, Peers};
+use crate::trim::Trim;
 
 /// How a city keeps its data.
 #[derive(Clone, Debug)]
@@ -30,8 +32,12 @@ pub struct Options {
     pub tables: LsmOptions,
     /// How much of the past is kept.
     pub history: History,
-    /// Memory for the branches of one chain's state, in bytes.
+    /// Memory for the branches of the state of a hub, or of a city's only chain, in bytes.
     pub branch_cache_bytes: usize,
+    /// Memory for the branches of an application's state while it is awake, in bytes.
+    pub application_cache_bytes: usize,
+    /// Chains that may be awake at once; for one more the idlest is parked.
+    pub awake_chains: usize,
     /// Bytes that the log may grow before it is trimmed.
     pub trim_after_bytes: u64,
     /// The clock.
@@ -49,6 +55,8 @@ impl Options {
             tables: LsmOptions::small(),
             history: History::All,
             branch_cache_bytes: 32 << 20,
+            application_cache_bytes: 1 << 20,
+            awake_chains: 256,
             trim_after_bytes: 64 << 20,
             clock,
             only_read: false,
@@ -63,6 +71,8 @@ impl Options {
             tables: LsmOptions::default(),
             history: History::Blocks(8_192),
             branch_cache_bytes: 64 << 20,
+            application_cache_bytes: 1 << 20,
+            awake_chains: 1_024,
             trim_after_bytes: 256 << 20,
             clock,
             only_read: false,
@@ -136,6 +146,20 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether it concerns the city and not one chain: its store, or its key.
+    pub(crate) const fn is_of_the_city(&self) -> bool {
+        match self {
+            Self::Log(_) | Self::Tables(_) => true,
+            Self::Recovery { source, .. } => matches!(
+                source,
+                RecoveryError::Engine(EngineError::KeyElsewhere { .. })
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// A city's place: its folder, which belongs to this process, and its key.
 #[derive(Debug)]
 pub struct Seat {
@@ -167,6 +191,8 @@ pub struct Cities {
     pub listen: SocketAddr,
     /// All cities of the network, this one perhaps among them.
     pub peers: Vec<Peer>,
+    /// Where some cities are, whatever the registry says of them.
+    pub endpoints: BTreeMap<Address, String>,
     /// The network that they are of, where it is known beforehand: a folder of another is refused.
     pub network: Option<NetworkId>,
 }
@@ -195,13 +221,10 @@ pub struct Host {
     key: Arc<NodeKey>,
     log: Arc<SegmentLog>,
     tables: Arc<LsmTables>,
+    hosting: Hosting,
     chain: ChainHandle,
     genesis: Genesis,
-    metrics: NodeMetrics,
     links: Option<Links>,
-    // Held, because a chain whose mailbox nobody can write to any more ends; one without other cities only hears nothing.
-    _mailboxes: Mailboxes,
-    tasks: JoinSet<()>,
     stop: Arc<watch::Sender<bool>>,
 }
 
@@ -261,21 +284,14 @@ impl Host {
     ) -> Result<Self, StartError> {
         let Seat { folder, key } = seat;
         let (log, tables) = open_store(folder.path(), options)?;
-        let network = cities.as_ref().and_then(|cities| cities.network);
-        let genesis = genesis_of(&folder, &*log, &*tables, options, || found(&key))?;
-        check_wanted(&genesis, wanted, network)?;
-        if !options.only_read {
-            // What it signs from now on is in the log.
-            folder.mark_used()?;
-        }
-        let chain_id = genesis.record.chain_id;
-        let count = genesis.validators.validators().len();
-        if cities.is_none() && count > 1 && !options.only_read {
-            return Err(StartError::Unconnected { count });
-        }
+        let wanted = Wanted {
+            chain_id: wanted,
+            network: cities.as_ref().and_then(|cities| cities.network),
+            is_alone: cities.is_none(),
+        };
+        let genesis = first_chain(&folder, &*log, &*tables, options, &wanted, || found(&key))?;
         let (stop, stopped) = watch::channel(false);
         let stop = Arc::new(stop);
-        let mut tasks = JoinSet::new();
         let met = cities
             .map(|cities| cities.meet(&key, &genesis))
             .transpose()?;
@@ -285,7 +301,8 @@ impl Host {
             Arc::clone(&tables) as Arc<dyn Tables>,
             links.clone(),
         );
-        let shared = Shared {
+        let common = Common {
+            trim: Trim::new(options.trim_after_bytes),
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,
             key: Arc::clone(&key),
@@ -294,34 +311,40 @@ impl Host {
                 None => Arc::new(NoPeers) as Arc<dyn Peers>,
             },
             options: options.clone(),
-            genesis: genesis.clone(),
+            metrics,
+            stop: stopped,
         };
-        let (chain, mailboxes) = start_chain(shared, &metrics, &stopped, &mut tasks)?;
+        let hosting = Hosting::start(common, &genesis)?;
+        let chain = hosting.first();
         if let Some((links, events)) = met {
             let dispatcher = Dispatcher {
                 links,
                 events,
-                chains: [(chain_id.get(), mailboxes.clone())].into(),
+                hosting: hosting.clone(),
                 halt: Arc::clone(&stop),
             };
-            tasks.spawn(dispatcher.run());
+            hosting.spawn(dispatcher.run());
         }
         Ok(Self {
             folder,
             key,
             log,
             tables,
+            hosting,
             chain,
             genesis,
-            metrics,
             links,
-            _mailboxes: mailboxes,
-            tasks,
             stop,
         })
     }
 
-    /// The hosted chain.
+    /// All chains of this city.
+    #[must_use]
+    pub const fn hosting(&self) -> &Hosting {
+        &self.hosting
+    }
+
+    /// The chain that is always awake: the network's hub, or the only one.
     #[must_use]
     pub const fn chain(&self) -> &ChainHandle {
         &self.chain
@@ -347,8 +370,8 @@ impl Host {
 
     /// What is counted.
     #[must_use]
-    pub const fn metrics(&self) -> &NodeMetrics {
-        &self.metrics
+    pub fn metrics(&self) -> &NodeMetrics {
+        &self.hosting.common().metrics
     }
 
     /// The links to the other cities, where there are some.
@@ -364,11 +387,7 @@ impl Host {
         if let Some(links) = self.links.take() {
             links.stop().await;
         }
-        while let Some(done) = self.tasks.join_next().await {
-            if let Err(error) = done {
-                tracing::error!(%error, "a chain's task ended badly");
-            }
-        }
+        self.hosting.ended().await;
         let (log, tables) = (self.log, self.tables);
         let flushed = tokio::task::spawn_blocking(move || {
             log.sync(log.end())?;
@@ -398,54 +417,89 @@ fn open_store(
     Ok((Arc::new(log), Arc::new(tables)))
 }
 
-/// Writes the first entries of a chain. A key that may have signed before, and has no log, lost it.
-fn begin(log: &dyn Log, genesis: &Genesis, is_unused: bool) -> Result<(), LogError> {
-    let mut entries = vec![genesis.to_entry()];
-    if !is_unused && genesis.validators.validators().len() > 1 {
-        tracing::warn!("this city's key was used before, and its log is not here");
-        entries.push(Entry::lost_log());
+/// Writes the first entries of `chains` into an empty log. A key that may have signed before, and has no log, lost it.
+fn begin(
+    log: &dyn Log,
+    chains: &[Genesis],
+    is_unused: bool,
+    options: &Options,
+) -> Result<(), LogError> {
+    let mut end = log.end();
+    let has_others = |genesis: &Genesis| genesis.validators.validators().len() > 1;
+    if !is_unused && chains.iter().any(has_others) {
+        let lost = Entry::lost_log_at(options.clock.now_ms());
+        end = log.append(NO_CHAIN, &[&lost])?;
     }
-    let payloads: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
-    let end = log.append(genesis.record.chain_id.get(), &payloads)?;
+    for genesis in chains {
+        let mut entries = vec![genesis.to_entry()];
+        if !is_unused && has_others(genesis) {
+            tracing::warn!(
+                chain_id = %genesis.record.chain_id,
+                "this city's key was used before, and its log is not here"
+            );
+            entries.push(Entry::lost_log());
+        }
+        let payloads: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+        end = log.append(genesis.record.chain_id.get(), &payloads)?;
+    }
     log.sync(end)
 }
 
-/// What the chain in the folder began with; a new one is begun with what `found` makes.
-fn genesis_of(
+/// What a folder is to hold.
+struct Wanted {
+    chain_id: Option<ChainId>,
+    network: Option<NetworkId>,
+    /// Nothing is known of other cities.
+    is_alone: bool,
+}
+
+impl Wanted {
+    fn check(&self, genesis: &Genesis, options: &Options) -> Result<(), StartError> {
+        let found = genesis.record.chain_id;
+        if let Some(wanted) = self.chain_id.filter(|wanted| *wanted != found) {
+            return Err(StartError::OtherChain { found, wanted });
+        }
+        let found = genesis.network_id;
+        if let Some(wanted) = self.network.filter(|wanted| *wanted != found) {
+            return Err(StartError::OtherNetwork { found, wanted });
+        }
+        let count = genesis.validators.validators().len();
+        if self.is_alone && count > 1 && !options.only_read {
+            return Err(StartError::Unconnected { count });
+        }
+        Ok(())
+    }
+}
+
+/// What the first chain of the folder began with; a new one is begun with what `found` makes. Nothing is written before
+/// all is as it is wanted.
+fn first_chain(
     folder: &Folder,
     log: &dyn Log,
     tables: &dyn Tables,
     options: &Options,
+    wanted: &Wanted,
     found: impl FnOnce() -> Option<Genesis>,
 ) -> Result<Genesis, StartError> {
-    if let Some(genesis) = known_genesis(log, tables)? {
-        // Rows without a log: the log is lost, whatever the rows remember.
-        if log.end() == Position::default() && !options.only_read {
-            begin(log, &genesis, folder.is_unused())?;
-        }
-        return Ok(genesis);
-    }
-    let genesis = found().ok_or_else(|| StartError::Empty {
+    let known = known_genesis(log, tables)?;
+    let is_new = known.is_none();
+    let genesis = known.or_else(found).ok_or_else(|| StartError::Empty {
         path: folder.path().to_path_buf(),
     })?;
-    begin(log, &genesis, folder.is_unused())?;
+    wanted.check(&genesis, options)?;
+    if is_new {
+        let first = std::slice::from_ref(&genesis);
+        begin(log, first, folder.is_unused(), options)?;
+    } else if log.end() == Position::default() && !options.only_read {
+        // Rows without a log: the log is lost, whatever the rows remember.
+        let hosted = chain::genesis::hosted(tables)?;
+        begin(log, &hosted, folder.is_unused(), options)?;
+    }
+    if !options.only_read {
+        // What it signs from now on is in the log.
+        folder.mark_used()?;
+    }
     Ok(genesis)
-}
-
-fn check_wanted(
-    genesis: &Genesis,
-    chain_id: Option<ChainId>,
-    network: Option<NetworkId>,
-) -> Result<(), StartError> {
-    let found = genesis.record.chain_id;
-    if let Some(wanted) = chain_id.filter(|wanted| *wanted != found) {
-        return Err(StartError::OtherChain { found, wanted });
-    }
-    let found = genesis.network_id;
-    if let Some(wanted) = network.filter(|wanted| *wanted != found) {
-        return Err(StartError::OtherNetwork { found, wanted });
-    }
-    Ok(())
 }
 
 /// The chain that the folder holds: in its rows, or, when it began just before a crash, in its log.

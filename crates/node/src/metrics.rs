@@ -1,10 +1,12 @@
 //! What is counted, for Prometheus.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chain::Block;
 use link::{Class, Links, Refused};
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -43,6 +45,9 @@ pub struct NodeMetrics {
     refused: Family<Refusal, Counter>,
     evidence: Family<Labels, Counter>,
     late_rounds: Family<Labels, Counter>,
+    awake: Gauge,
+    /// Chains that have labels of their own; a lock because chains start on several threads.
+    labelled: Arc<Mutex<BTreeSet<u64>>>,
     log: Arc<dyn Log>,
     tables: Arc<dyn Tables>,
     links: Option<Links>,
@@ -54,6 +59,9 @@ pub(crate) struct ChainMetrics {
     all: NodeMetrics,
     labels: Labels,
 }
+
+/// Chains that have labels of their own.
+const LABELLED_CHAINS: usize = 64;
 
 /// From 50 µs to 6.5 s, doubling.
 fn seconds() -> Histogram {
@@ -75,6 +83,8 @@ impl NodeMetrics {
             refused: Family::default(),
             evidence: Family::default(),
             late_rounds: Family::default(),
+            awake: Gauge::default(),
+            labelled: Arc::default(),
             log,
             tables,
             links,
@@ -111,6 +121,11 @@ impl NodeMetrics {
             "Blocks that were not decided in round 0",
             self.late_rounds.clone(),
         );
+        registry.register(
+            "awake_chains",
+            "Chains with a running task; all others are parked",
+            self.awake.clone(),
+        );
         let mut timed = |name: &str, help: &str, metric: &Seconds| {
             registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
         };
@@ -140,13 +155,25 @@ impl NodeMetrics {
         registry.register_collector(Box::new(store));
     }
 
+    /// The metrics of one chain. The first chains of a process have labels of their own; those of all others are added up
+    /// under 0, so that thousands of chains are not thousands of series.
     pub(crate) fn chain(&self, chain_id: ChainId) -> ChainMetrics {
+        let mut labelled = self.labelled.lock();
+        if labelled.len() < LABELLED_CHAINS {
+            labelled.insert(chain_id.get());
+        }
+        let is_labelled = labelled.contains(&chain_id.get());
         ChainMetrics {
             all: self.clone(),
             labels: Labels {
-                chain: chain_id.get(),
+                chain: if is_labelled { chain_id.get() } else { 0 },
             },
         }
+    }
+
+    /// How many chains have a running task.
+    pub(crate) fn awake(&self, count: usize) {
+        self.awake.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 

@@ -5,23 +5,23 @@
 //!                                          └─▶ transactions for the pool ──▶ Admission
 //! ```
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
-use chain::{PeerClass, PeerMessage};
+use chain::PeerClass;
 use link::{Class, Event, Links, PeerId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use types::ChainId;
 
 use crate::admission::Incoming;
+use crate::hosting::{Delivery, Hosting};
 
 /// Sends messages of chains to other cities. A contract between a chain and whoever has the links:
 ///
 /// - It never blocks. What cannot be sent, or does not arrive, is lost; the chain is then told of that city by
-///   [`FromPeer::Connected`], once messages reach it again.
+///   [`ToChain::Connected`], once messages reach it again.
 /// - Messages of one chain and one class to one city arrive in the order in which they were sent.
 pub(crate) trait Peers: fmt::Debug + Send + Sync {
     /// Sends one encoded message of `chain`.
@@ -61,9 +61,9 @@ impl Peers for Links {
     }
 }
 
-/// What a chain hears of other cities.
+/// What a chain's engine hears: of other cities, and of its host.
 #[derive(Debug)]
-pub(crate) enum FromPeer {
+pub(crate) enum ToChain {
     /// A message, as it came.
     Message {
         /// Whose: the link has checked its key.
@@ -76,12 +76,16 @@ pub(crate) enum FromPeer {
         /// Which.
         peer: Address,
     },
+    /// What is live in the log is to be written again, and then this is to be answered.
+    CopyForward(oneshot::Sender<()>),
+    /// Nobody has use for the chain: it is to end if it has nothing to do, and to say whether it does.
+    Park(oneshot::Sender<bool>),
 }
 
 /// Where one chain takes what comes from other cities.
 #[derive(Clone, Debug)]
 pub(crate) struct Mailboxes {
-    pub(crate) engine: mpsc::Sender<FromPeer>,
+    pub(crate) engine: mpsc::Sender<ToChain>,
     pub(crate) admission: mpsc::Sender<Incoming>,
 }
 
@@ -93,7 +97,7 @@ const STAYS_FOUND: Duration = Duration::from_secs(30);
 pub(crate) struct Dispatcher {
     pub(crate) links: Links,
     pub(crate) events: mpsc::Receiver<Event>,
-    pub(crate) chains: HashMap<u64, Mailboxes>,
+    pub(crate) hosting: Hosting,
     /// Told when this city's key was met elsewhere.
     pub(crate) halt: Arc<watch::Sender<bool>>,
 }
@@ -110,30 +114,17 @@ impl Dispatcher {
                     class,
                     payload,
                 } => {
-                    let peer = Address::from(peer.0);
-                    let Some(mailboxes) = self.chains.get(&chain) else {
-                        tracing::debug!(%peer, chain, "a message of a chain that is not here");
-                        continue;
+                    let (peer, payload) = (Address::from(peer.0), Bytes::from(payload));
+                    let message = match class {
+                        Class::Transactions => Delivery::Transactions { peer, payload },
+                        Class::Consensus | Class::Sync => Delivery::Message { peer, payload },
                     };
-                    let payload = Bytes::from(payload);
-                    // A chain that stopped reads nothing.
-                    match class {
-                        Class::Transactions => {
-                            let incoming = Incoming::Relayed { peer, payload };
-                            drop(mailboxes.admission.send(incoming).await);
-                        }
-                        Class::Consensus | Class::Sync => {
-                            let message = FromPeer::Message { peer, payload };
-                            drop(mailboxes.engine.send(message).await);
-                        }
-                    }
+                    self.hosting.deliver(chain, message).await;
                 }
                 Event::Up { peer } => {
-                    tracing::info!(peer = %Address::from(peer.0), "connected");
-                    for mailboxes in self.chains.values() {
-                        let peer = Address::from(peer.0);
-                        drop(mailboxes.engine.send(FromPeer::Connected { peer }).await);
-                    }
+                    let peer = Address::from(peer.0);
+                    tracing::info!(%peer, "connected");
+                    self.hosting.connected(peer).await;
                 }
                 // This city is ending itself.
                 Event::Down { .. } if *self.halt.borrow() => {}
@@ -141,10 +132,7 @@ impl Dispatcher {
                     tracing::warn!(peer = %Address::from(peer.0), "no connection");
                 }
                 Event::Dropped { peer, chain } => {
-                    if let Some(mailboxes) = self.chains.get(&chain) {
-                        let peer = Address::from(peer.0);
-                        drop(mailboxes.engine.send(FromPeer::Connected { peer }).await);
-                    }
+                    self.hosting.dropped(chain, Address::from(peer.0)).await;
                 }
                 Event::OwnKey { from } => {
                     tracing::error!(
@@ -161,55 +149,5 @@ impl Dispatcher {
                 }
             }
         }
-    }
-}
-
-/// The encoded transactions of this city's clients, in messages that are small enough.
-pub(crate) fn relayed(transactions: &[Bytes]) -> Vec<PeerMessage> {
-    let mut messages = Vec::new();
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    for raw in transactions {
-        // An RLP string has a head of at most four bytes here; the list and the message's own head take a few more.
-        let length = raw.len() + 4;
-        if bytes + length + 16 > chain::peer::MAX_TRANSACTIONS_BYTES
-            || batch.len() >= chain::peer::MAX_TRANSACTIONS
-        {
-            messages.push(PeerMessage::Transactions(std::mem::take(&mut batch)));
-            bytes = 0;
-        }
-        bytes += length;
-        batch.push(raw.clone());
-    }
-    if !batch.is_empty() {
-        messages.push(PeerMessage::Transactions(batch));
-    }
-    messages
-}
-
-#[cfg(test)]
-mod tests {
-    use alloy_primitives::Bytes;
-    use chain::PeerMessage;
-
-    use super::relayed;
-
-    #[test]
-    fn transactions_are_packed_in_order_into_messages_that_can_be_read() {
-        let sizes = [100, 500_000, 500_000, 200_000, 7, 0, 524_288, 524_288];
-        let raw: Vec<Bytes> = sizes
-            .iter()
-            .map(|size| Bytes::from(vec![7; *size]))
-            .collect();
-        let mut read = Vec::new();
-        for message in relayed(&raw) {
-            match PeerMessage::decode(&message.encode()) {
-                Ok(PeerMessage::Transactions(batch)) => read.extend(batch),
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(read, raw);
-        assert!(relayed(&[]).is_empty());
-        let many = vec![Bytes::from_static(&[1]); 10_000];
-        assert_eq!(relayed(&many).len(), 3);
     }
 }

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use alloy_primitives::Address;
-use chain::{Effect, Engine, Entry, Genesis, Recovery};
+use chain::{Effect, Engine, Entry, Genesis, Pool, Reader, Recovery};
 use consensus::Timeouts;
-use store::{Log, Position, Tables};
-use tokio::sync::{Notify, broadcast, mpsc, watch};
-use tokio::task::JoinSet;
-use types::{ChainId, NodeKey};
+use parking_lot::RwLock;
+use store::Position;
+use tokio::sync::{Notify, broadcast, mpsc};
+use types::ChainId;
 
 use crate::admission::{Admission, Entrance};
 use crate::driver::{Chain, Inputs, Outside};
 use crate::handle::{ChainHandle, Status};
-use crate::host::{Options, StartError};
-use crate::metrics::NodeMetrics;
-use crate::peers::{Mailboxes, Peers};
-use crate::trim::Trim;
+use crate::host::StartError;
+use crate::hosting::{Common, Hosting};
+use crate::peers::Mailboxes;
 
 /// Submissions that may wait for one chain before a sender must.
 const INBOX: usize = 1_024;
@@ -29,82 +28,84 @@ const HEADS: usize = 1_024;
 /// Pool transactions that a slow subscriber may be behind before it misses some.
 const PENDING: usize = 8_192;
 
-/// What every chain of a city shares, and what this one began with.
+/// What log and rows say of a chain.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) log: Arc<dyn Log>,
-    pub(crate) tables: Arc<dyn Tables>,
-    pub(crate) key: Arc<NodeKey>,
-    pub(crate) peers: Arc<dyn Peers>,
-    pub(crate) options: Options,
-    pub(crate) genesis: Genesis,
-}
-
-/// What the log says of a chain.
-#[derive(Debug)]
-struct Recovered {
+pub(crate) struct Recovered {
     engine: Engine,
     first: Vec<Effect>,
-    /// Where the log begins.
-    start: Position,
 }
 
-impl Shared {
-    fn chain_id(&self) -> ChainId {
-        self.genesis.record.chain_id
-    }
-
-    /// Starts the engine from log and rows; after a failure in this process, in the place of the one that failed.
-    fn recover(&self, failed: Option<&ChainHandle>) -> Result<Recovered, StartError> {
-        let chain_id = self.chain_id();
-        let refused = |source| StartError::Recovery { chain_id, source };
-        let config = chain::Config {
-            key: Arc::clone(&self.key),
-            timeouts: Timeouts::default(),
-        };
-        let mut recovery = match failed {
-            None => Recovery::begin(
-                &self.genesis,
-                config,
-                Arc::clone(&self.tables),
-                self.options.history,
-                self.options.branch_cache_bytes,
-            ),
-            Some(handle) => Recovery::again(
-                &self.genesis,
-                config,
-                &handle.reader,
-                Arc::clone(&handle.pool),
-            ),
-        }
-        .map_err(refused)?;
-        let mut outcome = Ok(());
-        let mut start = None;
-        self.log.replay(Position::default(), &mut |entry| {
-            start.get_or_insert(entry.position);
-            if entry.chain == chain_id.get() {
-                outcome = Entry::decode(&entry.payload)
-                    .map_err(|source| StartError::Entry {
-                        at: entry.position,
-                        source,
-                    })
-                    .and_then(|entry| recovery.feed(entry).map_err(refused));
-            }
-            outcome.is_ok()
-        })?;
-        outcome?;
+impl Recovered {
+    /// Ends a recovery that was fed all that there is.
+    pub(crate) fn finish(
+        chain_id: ChainId,
+        recovery: Recovery,
+        common: &Common,
+    ) -> Result<Self, StartError> {
         let replayed = recovery.replayed();
-        let now_ms = self.options.clock.now_ms();
-        let (engine, first) = recovery.finish(now_ms).map_err(refused)?;
+        let (engine, first) = recovery
+            .finish(common.options.clock.now_ms())
+            .map_err(|source| StartError::Recovery { chain_id, source })?;
         if replayed > 0 {
             tracing::info!(%chain_id, replayed, "blocks executed again from the log");
         }
-        Ok(Recovered {
-            engine,
-            first,
-            start: start.unwrap_or_default(),
-        })
+        Ok(Self { engine, first })
     }
+
+    /// Whether there is nothing to do for the chain.
+    pub(crate) fn can_rest(&self) -> bool {
+        self.first.is_empty() && self.engine.can_rest()
+    }
+}
+
+/// A recovery of the chain that `genesis` begins, to be fed what the log has of it.
+pub(crate) fn recovery(common: &Common, genesis: &Genesis) -> Result<Recovery, StartError> {
+    let chain_id = genesis.record.chain_id;
+    let options = &common.options;
+    // A hub, or the only chain there is, has the larger part of the memory.
+    let cache_bytes = match genesis.creator {
+        None => options.branch_cache_bytes,
+        Some(_) => options.application_cache_bytes,
+    };
+    Recovery::begin(
+        genesis,
+        config(common),
+        Arc::clone(&common.tables),
+        options.history,
+        cache_bytes,
+    )
+    .map_err(|source| StartError::Recovery { chain_id, source })
+}
+
+fn config(common: &Common) -> chain::Config {
+    chain::Config {
+        key: Arc::clone(&common.key),
+        timeouts: Timeouts::default(),
+    }
+}
+
+/// Starts the engine from log and rows in the place of the one that failed.
+fn recover_again(
+    common: &Common,
+    genesis: &Genesis,
+    reader: &Reader,
+    pool: Arc<RwLock<Pool>>,
+) -> Result<Recovered, StartError> {
+    let chain_id = genesis.record.chain_id;
+    let refused = |source| StartError::Recovery { chain_id, source };
+    let mut recovery = Recovery::again(genesis, config(common), reader, pool).map_err(refused)?;
+    let mut outcome = Ok(());
+    common.log.replay(Position::default(), &mut |entry| {
+        if entry.chain == chain_id.get() {
+            let at = entry.position;
+            outcome = Entry::decode(&entry.payload)
+                .map_err(|source| StartError::Entry { at, source })
+                .and_then(|entry| recovery.feed(entry).map_err(refused));
+        }
+        outcome.is_ok()
+    })?;
+    outcome?;
+    Recovered::finish(chain_id, recovery, common)
 }
 
 /// The validators of a chain, without this city.
@@ -116,15 +117,15 @@ fn others(engine: &Engine, own: Address) -> Arc<[Address]> {
         .collect()
 }
 
+/// Runs a chain's tasks, unless it is only read.
 pub(crate) fn start_chain(
-    shared: Shared,
-    metrics: &NodeMetrics,
-    stop: &watch::Receiver<bool>,
-    tasks: &mut JoinSet<()>,
-) -> Result<(ChainHandle, Mailboxes), StartError> {
-    let recovered = shared.recover(None)?;
-    let chain_id = shared.chain_id();
-    let others = others(&recovered.engine, shared.key.address());
+    hosting: &Hosting,
+    genesis: Genesis,
+    recovered: Recovered,
+) -> (ChainHandle, Mailboxes) {
+    let common = hosting.common();
+    let chain_id = genesis.record.chain_id;
+    let others = others(&recovered.engine, common.key.address());
     let (inbox, submissions) = mpsc::channel(INBOX);
     let (messages, from_peers) = mpsc::channel(MESSAGES);
     let pooled = Arc::new(Notify::new());
@@ -134,45 +135,38 @@ pub(crate) fn start_chain(
         inbox,
         heads: broadcast::Sender::new(HEADS),
         pending: broadcast::Sender::new(PENDING),
-        clock: Arc::clone(&shared.options.clock),
+        clock: Arc::clone(&common.options.clock),
         status: Status::default(),
-        peers: Arc::clone(&shared.peers),
+        peers: Arc::clone(&common.peers),
         others: Arc::clone(&others),
+        held: Arc::default(),
     };
-    let metrics = metrics.chain(chain_id);
+    let metrics = common.metrics.chain(chain_id);
     let outside = Outside {
         chain_id,
-        trim: Trim::new(
-            chain_id.get(),
-            shared.options.trim_after_bytes,
-            recovered.start,
-        ),
-        log: Arc::clone(&shared.log),
-        tables: Arc::clone(&shared.tables),
-        clock: Arc::clone(&shared.options.clock),
+        common: Arc::clone(common),
         heads: handle.heads.clone(),
         metrics: metrics.clone(),
-        peers: Arc::clone(&shared.peers),
         others: Arc::clone(&others),
         status: handle.status.clone(),
     };
     let entrance = Entrance {
         chain_id,
-        own: shared.key.address(),
+        own: common.key.address(),
         reader: handle.reader.clone(),
         pool: Arc::clone(&handle.pool),
-        log: Arc::clone(&shared.log),
-        clock: Arc::clone(&shared.options.clock),
+        log: Arc::clone(&common.log),
+        clock: Arc::clone(&common.options.clock),
         pending: handle.pending.clone(),
         metrics,
-        peers: Arc::clone(&shared.peers),
+        peers: Arc::clone(&common.peers),
         others,
         pooled: Arc::clone(&pooled),
     };
     let admission = Admission {
         entrance: Arc::new(entrance),
         inbox: submissions,
-        stop: stop.clone(),
+        stop: common.stop.clone(),
     };
     let mailboxes = Mailboxes {
         engine: messages,
@@ -181,28 +175,23 @@ pub(crate) fn start_chain(
     let inputs = Inputs {
         inbox: from_peers,
         pooled,
-        stop: stop.clone(),
+        stop: common.stop.clone(),
     };
-    if !shared.options.only_read {
-        tasks.spawn(admission.run());
-        tasks.spawn(keep(shared, recovered, outside, inputs, handle.clone()));
+    if !common.options.only_read {
+        hosting.spawn(admission.run());
+        hosting.spawn(keep(genesis, recovered, outside, inputs));
     }
-    Ok((handle, mailboxes))
+    (handle, mailboxes)
 }
 
 /// Runs a chain; starts it again from its log when its engine fails. The other chains never notice.
-async fn keep(
-    shared: Shared,
-    first: Recovered,
-    outside: Outside,
-    mut inputs: Inputs,
-    handle: ChainHandle,
-) {
+async fn keep(genesis: Genesis, first: Recovered, outside: Outside, mut inputs: Inputs) {
     let chain_id = outside.chain_id;
-    let shared = Arc::new(shared);
+    let reader = first.engine.reader().clone();
+    let pool = Arc::clone(first.engine.pool());
     let (mut recovered, mut left, mut height) = (first, RESTARTS, 0);
     loop {
-        let Recovered { engine, first, .. } = recovered;
+        let Recovered { engine, first } = recovered;
         let chain = Chain::new(engine, outside.clone());
         let error = match chain.serve(first, &mut inputs).await {
             Ok(()) => {
@@ -211,8 +200,7 @@ async fn keep(
             }
             Err(error) => error,
         };
-        let reached = handle
-            .reader
+        let reached = reader
             .moment()
             .map_or(height, |moment| moment.head().header.number);
         if reached > height {
@@ -232,9 +220,10 @@ async fn keep(
             error = &error as &dyn std::error::Error,
             "the chain's engine failed; it is started again from the log"
         );
-        let (shared, failed) = (Arc::clone(&shared), handle.clone());
-        let again = tokio::task::spawn_blocking(move || shared.recover(Some(&failed))).await;
-        recovered = match again {
+        let (common, genesis) = (Arc::clone(&outside.common), genesis.clone());
+        let (reader, pool) = (reader.clone(), Arc::clone(&pool));
+        let again = move || recover_again(&common, &genesis, &reader, pool);
+        recovered = match tokio::task::spawn_blocking(again).await {
             Ok(Ok(recovered)) => recovered,
             Ok(Err(error)) => {
                 tracing::error!(%chain_id, error = &error as &dyn std::error::Error, "chain stopped");

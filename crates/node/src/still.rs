@@ -42,6 +42,7 @@ impl StillChain {
             status: Status::default(),
             peers: Arc::new(NoPeers),
             others: Arc::default(),
+            held: Arc::default(),
         };
         (
             Self {

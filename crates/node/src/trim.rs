@@ -1,73 +1,117 @@
 //! Letting go of log that is no longer needed.
 //!
-//! When the log has grown by a stated amount, the pool's live transactions are copied forward, the tables are flushed on
-//! a thread of their own, and then everything before the copies is released: all of it is decided, and its rows are
-//! durable.
+//! When the log has grown by a stated amount, every awake chain writes what it still needs of it again, between two of its
+//! heights; the tables are flushed, and then everything before the first of these copies is released: all of it is decided,
+//! and its rows are durable. A parked chain needs nothing of the log. While a chain is stuck in a height, nothing is
+//! released.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use chain::Engine;
 use parking_lot::Mutex;
-use store::{Log, LogError, Position, Tables};
+use store::{Log, LogError, Position, TablesError};
+use tokio::sync::{Notify, oneshot, watch};
 
-/// When and how far the log of a city with one chain is released.
+use crate::hosting::{Hosting, NO_CHAIN};
+use crate::peers::ToChain;
+
+/// How long a chain may take to come between two heights, before the log is kept for another while.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// When the log of a city is released.
 #[derive(Clone, Debug)]
 pub(crate) struct Trim {
-    chain: u64,
     /// Bytes of log that are let grow before it is trimmed.
     after_bytes: u64,
-    /// Where the log was trimmed last; a lock because the thread that flushes writes it.
+    /// Where the log was trimmed last, or when that was last tried; a lock because the task that trims writes it.
     last: Arc<Mutex<Position>>,
     busy: Arc<AtomicBool>,
+    grown: Arc<Notify>,
+}
+
+/// Why the log was kept.
+#[derive(Debug, thiserror::Error)]
+enum Kept {
+    #[error("chain {chain} did not come between two heights; the log is kept until it does")]
+    Stuck { chain: u64 },
+    #[error("the log was not released")]
+    Log(#[from] LogError),
+    #[error("the tables were not flushed")]
+    Tables(#[from] TablesError),
+    #[error("the thread that flushes panicked")]
+    Panicked,
 }
 
 impl Trim {
-    pub(crate) fn new(chain: u64, after_bytes: u64, start: Position) -> Self {
+    pub(crate) fn new(after_bytes: u64) -> Self {
         Self {
-            chain,
             after_bytes,
-            last: Arc::new(Mutex::new(start)),
+            last: Arc::default(),
             busy: Arc::default(),
+            grown: Arc::default(),
         }
     }
 
-    /// Call between two heights: nothing of this chain is undecided then.
-    pub(crate) fn after_block(
-        &self,
-        engine: &Engine,
-        log: &Arc<dyn Log>,
-        tables: &Arc<dyn Tables>,
-    ) -> Result<(), LogError> {
-        let floor = log.end();
-        if floor.0 - self.last.lock().0 < self.after_bytes || self.busy.swap(true, Ordering::AcqRel)
-        {
-            return Ok(());
-        }
-        let entries = engine.live_entries();
-        let payloads: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
-        if !payloads.is_empty() {
-            let end = log.append(self.chain, &payloads)?;
-            log.sync(end)?;
-        }
-        let (log, tables) = (Arc::clone(log), Arc::clone(tables));
-        let (last, busy) = (Arc::clone(&self.last), Arc::clone(&self.busy));
-        tokio::task::spawn_blocking(move || {
-            match tables.flush() {
-                Ok(()) => match log.release(floor) {
-                    Ok(()) => *last.lock() = floor,
-                    Err(error) => tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "log not released"
-                    ),
-                },
-                Err(error) => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "tables not flushed"
-                ),
-            }
-            busy.store(false, Ordering::Release);
-        });
-        Ok(())
+    /// The log begins at `start`.
+    pub(crate) fn begin(&self, start: Position) {
+        *self.last.lock() = start;
     }
+
+    /// Call after a block: looks whether it is time.
+    pub(crate) fn after_block(&self, log: &dyn Log) {
+        let grown_by = log.end().0 - self.last.lock().0;
+        if grown_by >= self.after_bytes && !self.busy.swap(true, Ordering::AcqRel) {
+            self.grown.notify_one();
+        }
+    }
+
+    /// Trims whenever it is time, until told to stop.
+    pub(crate) async fn run(self, hosting: Hosting, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = self.grown.notified() => {}
+            }
+            let floor = hosting.common().log.end();
+            // After a failure it is tried again when the log has grown as much once more.
+            *self.last.lock() = floor;
+            if let Err(kept) = trim(&hosting, floor).await {
+                tracing::warn!(error = &kept as &dyn std::error::Error, "log not trimmed");
+            }
+            self.busy.store(false, Ordering::Release);
+        }
+    }
+}
+
+async fn trim(hosting: &Hosting, floor: Position) -> Result<(), Kept> {
+    for (chain, engine) in hosting.engines() {
+        let (done, copied) = oneshot::channel();
+        // A chain that stopped has nobody to ask: what it needs stays in the log.
+        let stuck = Kept::Stuck { chain };
+        if engine.send(ToChain::CopyForward(done)).await.is_err() {
+            if hosting.is_awake(chain) {
+                return Err(stuck);
+            }
+            continue;
+        }
+        match tokio::time::timeout(PATIENCE, copied).await {
+            Ok(Ok(())) => {}
+            // It was parked before it read the message.
+            Ok(Err(_dropped)) if !hosting.is_awake(chain) => {}
+            Ok(Err(_)) | Err(_) => return Err(stuck),
+        }
+    }
+    let (common, live) = (Arc::clone(hosting.common()), hosting.live_entry());
+    let released = tokio::task::spawn_blocking(move || {
+        if let Some(live) = live {
+            common.log.append(NO_CHAIN, &[&live])?;
+        }
+        common.log.sync(common.log.end())?;
+        common.tables.flush()?;
+        common.log.release(floor)?;
+        Ok(())
+    });
+    released.await.unwrap_or(Err(Kept::Panicked))
 }

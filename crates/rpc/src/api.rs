@@ -23,8 +23,23 @@ pub(crate) struct Api {
     pub(crate) client_version: String,
     pub(crate) network: NetworkInfo,
     pub(crate) genesis_hash: B256,
+    workers: Arc<Workers>,
+}
+
+/// Places on the threads that answer, for all chains of a server together.
+#[derive(Debug)]
+pub(crate) struct Workers {
     readers: Arc<Semaphore>,
     evms: Arc<Semaphore>,
+}
+
+impl Workers {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            readers: Arc::new(Semaphore::new(limits.readers)),
+            evms: Arc::new(Semaphore::new(limits.evms)),
+        }
+    }
 }
 
 /// What a piece of work needs, and so how many run at once.
@@ -43,6 +58,7 @@ impl Api {
         limits: Limits,
         client_version: String,
         network: NetworkInfo,
+        workers: Arc<Workers>,
     ) -> Result<Self, Failure> {
         let genesis = chain
             .reader()
@@ -56,8 +72,7 @@ impl Api {
             client_version,
             network,
             genesis_hash: genesis.hash,
-            readers: Arc::new(Semaphore::new(limits.readers)),
-            evms: Arc::new(Semaphore::new(limits.evms)),
+            workers,
             limits,
         })
     }
@@ -75,8 +90,8 @@ impl Api {
         F: FnOnce() -> Result<T, Failure> + Send + 'static,
     {
         let places = match kind {
-            Work::Read => &self.readers,
-            Work::Evm => &self.evms,
+            Work::Read => &self.workers.readers,
+            Work::Evm => &self.workers.evms,
         };
         let place = Arc::clone(places)
             .acquire_owned()

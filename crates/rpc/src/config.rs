@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
+use node::Hosting;
 
 use crate::Limits;
 use crate::metrics::Metrics;
 
-/// One server of one chain.
+/// One server of a city's chains.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen, for HTTP and WebSocket alike. Port 0 takes a free one.
@@ -27,10 +28,12 @@ pub struct Config {
     pub network: NetworkInfo,
     /// Where calls are counted.
     pub metrics: Metrics,
+    /// Whose other chains are served at `/chain/<chain id>`; none without it.
+    pub hosting: Option<Hosting>,
 }
 
 impl Config {
-    /// A server on `listen` for every page of loopback, without accounts, with the usual bounds.
+    /// A server of one chain on `listen` for every page of loopback, without accounts, with the usual bounds.
     #[must_use]
     pub fn new(listen: SocketAddr, network: NetworkInfo) -> Self {
         Self {
@@ -45,6 +48,7 @@ impl Config {
             client_version: String::from("causeway"),
             network,
             metrics: Metrics::default(),
+            hosting: None,
         }
     }
 }

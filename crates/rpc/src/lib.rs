@@ -16,6 +16,7 @@ mod accounts;
 mod api;
 mod arguments;
 mod blocks;
+mod chains;
 mod config;
 mod connection;
 mod error;

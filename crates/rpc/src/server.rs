@@ -7,16 +7,14 @@
 //!
 //! An idle server has no timer: it waits for a connection.
 
-use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
-    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig, ServerConfig,
+    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, PingConfig, ServerConfig,
     ServerHandle, StopHandle, TowerServiceBuilder, serve_with_graceful_shutdown, stop_channel, ws,
 };
 use node::ChainHandle;
@@ -27,15 +25,13 @@ use tower::layer::util::{Identity, Stack};
 use tower::{Layer as _, Service as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::accounts::{Accounts, Caller};
-use crate::api::Api;
+use crate::accounts::Caller;
+use crate::chains::{Chains, NoChain, Served};
 use crate::config::Config;
 use crate::connection::{Connection, Traffic};
-use crate::error::Failure;
 use crate::guard::{Guard, Name, is_loopback_address};
 use crate::limits::Limits;
-use crate::methods;
-use crate::service::{CallLayer, Shared};
+use crate::service::CallLayer;
 use crate::subscriptions::Names;
 
 /// How long answers under way may take when the server stops.
@@ -47,7 +43,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// A WebSocket client that is silent for longer is gone.
 const PING_LIMIT: Duration = Duration::from_secs(70);
 
-type RpcBuilder = TowerServiceBuilder<Stack<CallLayer, Identity>, Identity>;
+pub(crate) type RpcBuilder = TowerServiceBuilder<Stack<CallLayer, Identity>, Identity>;
 
 /// A running server.
 #[derive(Debug)]
@@ -105,7 +101,7 @@ impl StartError {
 }
 
 impl Server {
-    /// Starts to serve `chain`. It serves until it is stopped or dropped.
+    /// Starts to serve `chain`, and what else `config` names. It serves until it is stopped or dropped.
     ///
     /// # Errors
     ///
@@ -123,20 +119,7 @@ impl Server {
             .map_err(|source| StartError::Listen { address, source })?;
         let limits = config.limits.clone();
         let guard = Guard::new(config.hosts.clone(), config.cors.clone());
-        let api = read_api(config.clone(), chain).await?;
-        let methods =
-            methods::all(Arc::clone(&api)).map_err(|error| StartError::Methods(error.into()))?;
-        let shared = Shared {
-            api,
-            metrics: config.metrics,
-            names: Arc::new(methods.method_names().collect::<HashSet<_>>()),
-            calls: Arc::new(Semaphore::new(limits.calls)),
-        };
-        let rpc = RpcServiceBuilder::new().layer(CallLayer(shared));
-        let rpc = jsonrpsee::server::Server::builder()
-            .set_config(rpc_config(&limits))
-            .set_rpc_middleware(rpc)
-            .to_service_builder();
+        let chains = Chains::start(config, chain).await?;
         let (stopped, stop) = stop_channel();
         let acceptor = Acceptor {
             listener,
@@ -147,8 +130,7 @@ impl Server {
                     body_units(limits.bodies_bytes as usize) as usize
                 )),
                 limits,
-                rpc,
-                methods: methods.into(),
+                chains: Arc::new(chains),
                 stopped,
             },
         };
@@ -179,26 +161,7 @@ impl Server {
     }
 }
 
-async fn read_api(config: Config, chain: ChainHandle) -> Result<Arc<Api>, StartError> {
-    let accounts = Accounts::new(config.accounts);
-    let read = move || {
-        Api::new(
-            chain,
-            accounts,
-            config.limits,
-            config.client_version,
-            config.network,
-        )
-    };
-    let api = tokio::task::spawn_blocking(read)
-        .await
-        .map_err(Failure::Panicked)
-        .flatten();
-    api.map(Arc::new)
-        .map_err(|failure| StartError::Chain(failure.into()))
-}
-
-fn rpc_config(limits: &Limits) -> ServerConfig {
+pub(crate) fn rpc_config(limits: &Limits) -> ServerConfig {
     // Connections have their bound where they are accepted; the library counts requests too, which have theirs.
     let most = u32::try_from(limits.connections + limits.calls).unwrap_or(u32::MAX);
     ServerConfig::builder()
@@ -268,8 +231,7 @@ struct Door {
     guard: Arc<Guard>,
     limits: Limits,
     bodies: Arc<Semaphore>,
-    rpc: RpcBuilder,
-    methods: Methods,
+    chains: Arc<Chains>,
     stopped: StopHandle,
 }
 
@@ -316,7 +278,11 @@ impl Door {
                 String::from("too many requests at once\n"),
             ));
         };
-        let mut rpc = self.rpc.build(self.methods, self.stopped);
+        let Served { methods, rpc } = match self.chains.at(parts.uri.path()).await {
+            Ok(served) => served,
+            Err(none) => return Ok(no_chain(&none)),
+        };
+        let mut rpc = rpc.build(methods, self.stopped);
         let answer = rpc.call(HttpRequest::from_parts(parts, body));
         match tokio::time::timeout(self.limits.request_time, answer).await {
             Ok(answer) => answer,
@@ -326,6 +292,20 @@ impl Door {
             )),
         }
     }
+}
+
+fn no_chain(none: &NoChain) -> HttpResponse {
+    let status = match none {
+        NoChain::Unknown { .. } => StatusCode::NOT_FOUND,
+        NoChain::Open(_) | NoChain::Start(_) => {
+            tracing::error!(
+                error = none as &dyn std::error::Error,
+                "a chain is not served"
+            );
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    };
+    plain(status, none.to_string())
 }
 
 /// Bodies are counted in KiB, and each as at least one.

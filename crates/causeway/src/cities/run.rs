@@ -1,9 +1,11 @@
 //! `causeway city run`: runs a city of a network until it is told to end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,6 +69,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         identity,
         listen: config.listen,
         peers: peers(&network, &config),
+        endpoints: endpoints(&config),
         network: Some(network.network_id()),
     };
     let seat = Seat {
@@ -112,6 +115,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     tasks.abort_all();
     city.stop().await;
     Ok(())
+}
+
+/// Where cities are whose cards say otherwise.
+fn endpoints(config: &CityConfig) -> BTreeMap<Address, String> {
+    let known = config.endpoints.iter();
+    known
+        .map(|(address, endpoint)| (*address, endpoint.to_string()))
+        .collect()
 }
 
 /// All cities of the network, where they are now.

@@ -252,7 +252,7 @@ impl Engine {
             }
             Err(error) if error.is_retryable() => return Err(error.into()),
             Err(_) if !promised.is_kept(&transactions) => {
-                call.refuse(from, "an outline of another block");
+                call.accuse(from, "an outline of another block");
                 if let Some(height) = &mut self.height {
                     height.doubt(hash, from, self.set.validators().len() - 1);
                 }

@@ -29,8 +29,8 @@ use crate::{ReadError, entry};
 /// Bytes of blocks that one answer holds, but for a single larger block.
 const ANSWER_BYTES: usize = 2 << 20;
 
-/// Most wishes of one city that are granted in a second, each with its weight. One that follows asks again when it has taken in the answer, and
-/// one that votes asks once a block.
+/// Most wishes of one city that are granted in a second, each with its weight. One that follows asks again when it has
+/// taken in the answer, and one that votes asks once a block.
 const WISHES_A_SECOND: u32 = 1_024;
 
 /// What is known of the other cities' blocks.
@@ -156,7 +156,7 @@ impl Engine {
         } else if number < own {
             call.send(from, self.tip());
         } else if hash != self.head.hash {
-            call.refuse(from, "another block of the same height");
+            call.accuse(from, "another block of the same height");
         }
     }
 
@@ -171,7 +171,7 @@ impl Engine {
             return Ok(());
         }
         if certificate.verify(&self.domain, &self.set).is_err() {
-            call.refuse(from, "certificate");
+            call.accuse(from, "certificate");
             return Ok(());
         }
         self.answer_silence(from, certificate.height, call);
@@ -327,7 +327,7 @@ impl Engine {
             }
             Err(Bad::Here(error)) => return Err(error.into()),
             Err(Bad::Theirs(reason)) => {
-                call.refuse(source, reason);
+                call.accuse(source, reason);
                 self.following.queue.clear();
                 self.following.tips.remove(&source);
                 self.follow(call);

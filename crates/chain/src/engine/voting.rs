@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::blocks::Partial;
 use super::{
-    Address, Arc, Audience, B256, BTreeMap, BTreeSet, Call, Candidate, Cause, Certificate, Effect, Engine,
-    EngineError, HashMap, HashSet, Notice, PeerMessage, Timer,
+    Address, Arc, Audience, B256, BTreeMap, BTreeSet, Call, Candidate, Cause, Certificate, Effect,
+    Engine, EngineError, HashMap, HashSet, Notice, PeerMessage, Timer,
 };
 use consensus::{Authentic, Instance, Message, Proposal, Refused, TimeoutKind, Turn, VoteKind};
 
@@ -212,7 +212,7 @@ impl Engine {
         let held = match self.ahead.hold(message.clone(), &audience) {
             Ok(held) => held,
             Err(refused) => {
-                call.refuse(from, reason(refused));
+                refuse(from, refused, call);
                 return Ok(());
             }
         };
@@ -253,7 +253,7 @@ impl Engine {
             Ok(authentic) => self.feed(authentic, call),
             Err(Refused::Known | Refused::Own) => Ok(()),
             Err(refused) => {
-                call.refuse(from, reason(refused));
+                refuse(from, refused, call);
                 Ok(())
             }
         }
@@ -603,6 +603,21 @@ pub(super) fn is_last_vote(message: &Message, certificate: &Certificate) -> bool
         && vote.height == certificate.height
         && vote.round == certificate.round
         && vote.block_hash == certificate.block_hash)
+}
+
+/// Says that a message of consensus was refused. Honest cities check what they pass on.
+fn refuse(from: Address, refused: Refused, call: &mut Call) {
+    match refused {
+        Refused::Form(_)
+        | Refused::Signature { .. }
+        | Refused::Forged { .. }
+        | Refused::Power { .. } => call.accuse(from, reason(refused)),
+        Refused::Decided { .. }
+        | Refused::Early { .. }
+        | Refused::Known
+        | Refused::Stranger { .. }
+        | Refused::Own => call.refuse(from, reason(refused)),
+    }
 }
 
 /// The word under which a refusal is counted.

@@ -4,7 +4,7 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes};
 use types::{Certificate, Signature};
 
-use super::{Body, Certified, Outline, PeerError, PeerMessage};
+use super::{Body, Certified, MAX_TRANSACTIONS, Outline, PeerError, PeerMessage, packed};
 
 fn hash(byte: u8) -> B256 {
     B256::repeat_byte(byte)
@@ -175,4 +175,24 @@ fn random_bytes_are_read_or_refused_and_never_panic() {
             }
         }
     }
+}
+
+#[test]
+fn transactions_are_packed_in_order_into_messages_that_can_be_read() {
+    let sizes = [100, 500_000, 500_000, 200_000, 7, 0, 524_288, 524_288];
+    let raw: Vec<Bytes> = sizes
+        .iter()
+        .map(|size| Bytes::from(vec![7; *size]))
+        .collect();
+    let mut read = Vec::new();
+    for message in packed(raw.clone()) {
+        match PeerMessage::decode(&message.encode()) {
+            Ok(PeerMessage::Transactions(batch)) => read.extend(batch),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(read, raw);
+    assert_eq!(packed([]).count(), 0);
+    let many = vec![Bytes::from_static(&[1]); 2 * MAX_TRANSACTIONS + 1];
+    assert_eq!(packed(many).count(), 3);
 }

@@ -1,0 +1,643 @@
+//! All chains of a city: which are here, and which of them are awake.
+//!
+//! ```text
+//!            open ─────────────▶ awake: engine, pool, two tasks ──▶ idlest of too many, and nobody looks at it
+//!  rows ◀──────────────────────────────────────────── parked ◀─────────────┘
+//! ```
+//!
+//! A parked chain is rows in the store and nothing else. It is opened for whoever wants to read it or has something for it;
+//! opening reads a few rows, starts no height, and tells nobody. A bound on the awake ones parks the idlest.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use alloy_primitives::{Address, Bytes};
+use chain::{Entry, Genesis, Recovery};
+use parking_lot::Mutex;
+use store::{Log, Position, Tables, TablesError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use types::{ChainId, NodeKey};
+
+use crate::admission::Incoming;
+use crate::handle::ChainHandle;
+use crate::host::{Options, StartError};
+use crate::metrics::NodeMetrics;
+use crate::peers::{Mailboxes, Peers, ToChain};
+use crate::running::{Recovered, recovery, start_chain};
+use crate::trim::Trim;
+
+/// The chain id under which the log keeps what concerns the city and no chain.
+pub(crate) const NO_CHAIN: u64 = 0;
+/// How far a hub's time may be from a city's clock, when both are right enough.
+const CLOCKS_APART_MS: u64 = 60_000;
+/// How many chains are asked to park for one that is opened; when all of them are busy, there is one more for a while.
+const ASKED_TO_PARK: usize = 16;
+
+/// What every chain of a city shares.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) tables: Arc<dyn Tables>,
+    pub(crate) key: Arc<NodeKey>,
+    pub(crate) peers: Arc<dyn Peers>,
+    pub(crate) options: Options,
+    pub(crate) metrics: NodeMetrics,
+    pub(crate) trim: Trim,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// All chains of a city. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hosting(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    common: Arc<Common>,
+    /// The chain that is never parked: a city's hub, or its only one.
+    first: ChainId,
+    /// Chains with running tasks. A lock and not a task, because looking a chain up is a few words.
+    awake: Mutex<HashMap<u64, Awake>>,
+    /// Held by whoever opens or parks a chain: one at a time.
+    turn: tokio::sync::Mutex<()>,
+    tasks: Mutex<JoinSet<()>>,
+    /// When this city lost an earlier log, Unix milliseconds.
+    lost_ms: Option<u64>,
+    /// Chains whose log cannot be followed: they are not opened, because they would sign what they do not remember.
+    failed: HashSet<u64>,
+}
+
+#[derive(Debug)]
+struct Awake {
+    handle: ChainHandle,
+    mailboxes: Mailboxes,
+    used: Instant,
+}
+
+/// Why a chain could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its rows could not be read, or it could not be started.
+    #[error("chain {chain_id} could not be opened")]
+    Start {
+        /// The chain.
+        chain_id: ChainId,
+        /// Why.
+        source: Box<StartError>,
+    },
+    /// It could not be continued when the program started.
+    #[error(
+        "chain {chain_id} stands still: its log could not be followed when this program started"
+    )]
+    Stopped {
+        /// The chain.
+        chain_id: ChainId,
+    },
+    /// The thread that read it panicked.
+    #[error("chain {chain_id} could not be opened: its recovery panicked")]
+    Panicked {
+        /// The chain.
+        chain_id: ChainId,
+    },
+}
+
+impl Hosting {
+    /// Starts what the log has something of, and `first`; all other chains of the tables stay parked. Blocks while the log
+    /// is read, and must be called within a runtime.
+    pub(crate) fn start(common: Common, first: &Genesis) -> Result<Self, StartError> {
+        let Replayed {
+            recovered,
+            failed,
+            lost_ms,
+        } = recover_all(&common, first)?;
+        let hosting = Self(Arc::new(Inner {
+            common: Arc::new(common),
+            first: first.record.chain_id,
+            awake: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            tasks: Mutex::default(),
+            lost_ms,
+            failed,
+        }));
+        for (genesis, recovered) in recovered {
+            // What has nothing to do is opened when somebody wants it.
+            let is_first = genesis.record.chain_id == hosting.0.first;
+            if is_first || !recovered.can_rest() {
+                hosting.run(genesis, recovered);
+            }
+        }
+        let common = hosting.common();
+        if !common.options.only_read {
+            let trim = common
+                .trim
+                .clone()
+                .run(hosting.clone(), common.stop.clone());
+            hosting.spawn(trim);
+        }
+        Ok(hosting)
+    }
+
+    /// The chain that is never parked.
+    ///
+    /// # Panics
+    ///
+    /// Never: it is started with the host, and never taken out.
+    pub(crate) fn first(&self) -> ChainHandle {
+        self.handle(self.0.first).expect("the first chain is awake")
+    }
+
+    pub(crate) fn common(&self) -> &Arc<Common> {
+        &self.0.common
+    }
+
+    /// The chains that this city keeps, ascending by id.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn chains(&self) -> Result<Vec<ChainId>, TablesError> {
+        let hosted = chain::genesis::hosted(&*self.0.common.tables)?;
+        Ok(hosted
+            .into_iter()
+            .map(|genesis| genesis.record.chain_id)
+            .collect())
+    }
+
+    /// How many chains have a running task.
+    #[must_use]
+    pub fn awake_count(&self) -> usize {
+        self.0.awake.lock().len()
+    }
+
+    pub(crate) fn is_awake(&self, chain: u64) -> bool {
+        self.0.awake.lock().contains_key(&chain)
+    }
+
+    /// The mailboxes of all awake engines.
+    pub(crate) fn engines(&self) -> Vec<(u64, mpsc::Sender<ToChain>)> {
+        let awake = self.0.awake.lock();
+        awake
+            .iter()
+            .map(|(chain, awake)| (*chain, awake.mailboxes.engine.clone()))
+            .collect()
+    }
+
+    /// What to hold of a chain; `None` when this city does not keep it. It stays awake for as long as it is held.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub async fn open(&self, chain_id: ChainId) -> Result<Option<ChainHandle>, OpenError> {
+        if let Some(handle) = self.handle(chain_id) {
+            return Ok(Some(handle));
+        }
+        let _turn = self.0.turn.lock().await;
+        if let Some(handle) = self.handle(chain_id) {
+            return Ok(Some(handle));
+        }
+        if self.0.failed.contains(&chain_id.get()) {
+            return Err(OpenError::Stopped { chain_id });
+        }
+        let common = Arc::clone(&self.0.common);
+        let found = self.blocking(chain_id, move || {
+            match chain::genesis::find(&*common.tables, chain_id)? {
+                None => Ok(None),
+                Some(genesis) => wake(&common, genesis).map(Some),
+            }
+        });
+        let Some((genesis, recovered)) = found.await? else {
+            return Ok(None);
+        };
+        self.make_room().await;
+        Ok(Some(self.run(genesis, recovered)))
+    }
+
+    /// Begins a chain and opens it; opens it when it is here already.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub async fn create(&self, genesis: Genesis) -> Result<ChainHandle, OpenError> {
+        let chain_id = genesis.record.chain_id;
+        if let Some(handle) = self.handle(chain_id) {
+            return Ok(handle);
+        }
+        let _turn = self.0.turn.lock().await;
+        if let Some(handle) = self.handle(chain_id) {
+            return Ok(handle);
+        }
+        if self.0.failed.contains(&chain_id.get()) {
+            return Err(OpenError::Stopped { chain_id });
+        }
+        let may_have_voted = self.may_have_voted(&genesis);
+        let common = Arc::clone(&self.0.common);
+        let begun = self.blocking(chain_id, move || {
+            match chain::genesis::find(&*common.tables, chain_id)? {
+                Some(genesis) => wake(&common, genesis),
+                None => {
+                    let mut entries = vec![genesis.to_entry()];
+                    if may_have_voted {
+                        entries.push(Entry::lost_log());
+                    }
+                    let payloads: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+                    // Whatever is signed on the chain is synced after this.
+                    common.log.append(chain_id.get(), &payloads)?;
+                    wake_with(&common, genesis, &entries)
+                }
+            }
+        });
+        let (genesis, recovered) = begun.await?;
+        self.make_room().await;
+        Ok(self.run(genesis, recovered))
+    }
+
+    /// Brings a message of another city to its chain, and opens the chain for a validator of its own. A chain that is not
+    /// here, or cannot be opened, takes nothing.
+    pub(crate) async fn deliver(&self, chain: u64, message: Delivery) {
+        let mut message = Some(message);
+        // Once more when the chain was parked in between.
+        for _ in 0..2 {
+            let Some(taken) = message.take() else { return };
+            let Some(mailboxes) = self.mailboxes(chain, taken.peer()).await else {
+                tracing::debug!(peer = %taken.peer(), chain, "a message of a chain that is not here");
+                return;
+            };
+            message = taken.send(&mailboxes).await;
+        }
+    }
+
+    /// Tells the awake chains that messages reach `peer`, perhaps after some were lost.
+    pub(crate) async fn connected(&self, peer: Address) {
+        for (_chain, engine) in self.engines() {
+            // A chain that stopped reads nothing.
+            drop(engine.send(ToChain::Connected { peer }).await);
+        }
+    }
+
+    /// Tells one chain that messages of it to `peer` were lost; a parked one lost nothing that counts.
+    pub(crate) async fn dropped(&self, chain: u64, peer: Address) {
+        let engine = self
+            .0
+            .awake
+            .lock()
+            .get(&chain)
+            .map(|awake| awake.mailboxes.engine.clone());
+        if let Some(engine) = engine {
+            drop(engine.send(ToChain::Connected { peer }).await);
+        }
+    }
+
+    /// Waits until all tasks have ended, which they do when the host says so.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let mut tasks = std::mem::take(&mut *self.0.tasks.lock());
+            if tasks.is_empty() {
+                return;
+            }
+            while let Some(done) = tasks.join_next().await {
+                if let Err(error) = done {
+                    tracing::error!(%error, "a chain's task ended badly");
+                }
+            }
+        }
+    }
+
+    /// Runs `task` until the host ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.tasks.lock();
+        // Those that have ended are forgotten.
+        while let Some(done) = tasks.try_join_next() {
+            if let Err(error) = done {
+                tracing::error!(%error, "a chain's task ended badly");
+            }
+        }
+        tasks.spawn(task);
+    }
+
+    fn handle(&self, chain_id: ChainId) -> Option<ChainHandle> {
+        let mut awake = self.0.awake.lock();
+        let awake = awake.get_mut(&chain_id.get())?;
+        awake.used = Instant::now();
+        Some(awake.handle.clone())
+    }
+
+    /// Whether this city may have signed something on a chain that it knows nothing of, before it lost its log.
+    fn may_have_voted(&self, genesis: &Genesis) -> bool {
+        let began_ms = genesis
+            .creator
+            .map_or(genesis.record.genesis_ms, |block| block.ms);
+        self.0
+            .lost_ms
+            .is_some_and(|lost_ms| began_ms <= lost_ms.saturating_add(CLOCKS_APART_MS))
+    }
+
+    /// What this city must remember of a log that it lost; nothing when it lost none.
+    pub(crate) fn live_entry(&self) -> Option<Vec<u8>> {
+        self.0.lost_ms.map(Entry::lost_log_at)
+    }
+
+    async fn mailboxes(&self, chain: u64, peer: Address) -> Option<Mailboxes> {
+        let look = || {
+            let mut awake = self.0.awake.lock();
+            let awake = awake.get_mut(&chain)?;
+            awake.used = Instant::now();
+            Some(awake.mailboxes.clone())
+        };
+        if let Some(mailboxes) = look() {
+            return Some(mailboxes);
+        }
+        let chain_id = ChainId::new(chain).ok()?;
+        let common = Arc::clone(&self.0.common);
+        let placed = self.blocking(chain_id, move || {
+            let genesis = chain::genesis::find(&*common.tables, chain_id)?;
+            Ok(genesis.is_some_and(|genesis| genesis.validators.get(peer).is_some()))
+        });
+        match placed.await {
+            // Nobody else has a parked chain opened by his messages.
+            Ok(false) => return None,
+            Ok(true) => {}
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a message was lost"
+                );
+                return None;
+            }
+        }
+        match self.open(chain_id).await {
+            Ok(_held) => look(),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a message was lost"
+                );
+                None
+            }
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        chain_id: ChainId,
+        work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+    ) -> Result<T, OpenError> {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(source)) => Err(OpenError::Start {
+                chain_id,
+                source: Box::new(source),
+            }),
+            Err(_panic) => Err(OpenError::Panicked { chain_id }),
+        }
+    }
+
+    fn run(&self, genesis: Genesis, recovered: Recovered) -> ChainHandle {
+        let chain_id = genesis.record.chain_id;
+        let (handle, mailboxes) = start_chain(self, genesis, recovered);
+        let awake = Awake {
+            handle: handle.clone(),
+            mailboxes,
+            used: Instant::now(),
+        };
+        let mut all = self.0.awake.lock();
+        all.insert(chain_id.get(), awake);
+        self.0.common.metrics.awake(all.len());
+        handle
+    }
+
+    /// Parks the idlest chains while too many are awake. Call with the turn.
+    async fn make_room(&self) {
+        for _ in 0..ASKED_TO_PARK {
+            let Some((chain, idlest)) = self.take_idlest() else {
+                return;
+            };
+            if !park(&idlest).await {
+                let used = Instant::now();
+                self.0.awake.lock().insert(chain, Awake { used, ..idlest });
+            }
+        }
+    }
+
+    /// Takes the chain out that nobody has used for longest, when too many are awake.
+    fn take_idlest(&self) -> Option<(u64, Awake)> {
+        let mut awake = self.0.awake.lock();
+        if awake.len() < self.0.common.options.awake_chains {
+            return None;
+        }
+        let first = self.0.first.get();
+        let idle = awake
+            .iter()
+            .filter(|(chain, awake)| **chain != first && !awake.handle.is_held_elsewhere());
+        let chain = *idle.min_by_key(|(_, awake)| awake.used)?.0;
+        awake.remove(&chain).map(|idlest| (chain, idlest))
+    }
+}
+
+/// Asks a chain to end; it does not while it has something to do.
+async fn park(chain: &Awake) -> bool {
+    let waiting = &chain.mailboxes.admission;
+    if waiting.capacity() < waiting.max_capacity() {
+        return false;
+    }
+    let (answer, parked) = oneshot::channel();
+    let asked = chain.mailboxes.engine.send(ToChain::Park(answer)).await;
+    // A chain that stopped for an error is not started again by this.
+    asked.is_ok() && parked.await.unwrap_or(false)
+}
+
+/// What another city sends to a chain.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// For its engine.
+    Message {
+        /// Whose: the link has checked its key.
+        peer: Address,
+        /// The encoded message.
+        payload: Bytes,
+    },
+    /// For its pool.
+    Transactions {
+        /// Whose.
+        peer: Address,
+        /// The encoded message.
+        payload: Bytes,
+    },
+}
+
+impl Delivery {
+    const fn peer(&self) -> Address {
+        match self {
+            Self::Message { peer, .. } | Self::Transactions { peer, .. } => *peer,
+        }
+    }
+
+    /// Gives it back when the chain has ended.
+    async fn send(self, mailboxes: &Mailboxes) -> Option<Self> {
+        match self {
+            Self::Message { peer, payload } => {
+                let message = ToChain::Message { peer, payload };
+                match mailboxes.engine.send(message).await {
+                    Err(mpsc::error::SendError(ToChain::Message { peer, payload })) => {
+                        Some(Self::Message { peer, payload })
+                    }
+                    Ok(()) | Err(_) => None,
+                }
+            }
+            Self::Transactions { peer, payload } => {
+                let incoming = Incoming::Relayed { peer, payload };
+                match mailboxes.admission.send(incoming).await {
+                    Err(mpsc::error::SendError(Incoming::Relayed { peer, payload })) => {
+                        Some(Self::Transactions { peer, payload })
+                    }
+                    Ok(()) | Err(_) => None,
+                }
+            }
+        }
+    }
+}
+
+/// A parked chain, from its rows alone.
+fn wake(common: &Common, genesis: Genesis) -> Result<(Genesis, Recovered), StartError> {
+    wake_with(common, genesis, &[])
+}
+
+/// A chain from its rows and what the log has of it.
+fn wake_with(
+    common: &Common,
+    genesis: Genesis,
+    entries: &[Vec<u8>],
+) -> Result<(Genesis, Recovered), StartError> {
+    let chain_id = genesis.record.chain_id;
+    let mut recovery = recovery(common, &genesis)?;
+    for entry in entries {
+        let at = common.log.end();
+        let entry = Entry::decode(entry).map_err(|source| StartError::Entry { at, source })?;
+        recovery
+            .feed(entry)
+            .map_err(|source| StartError::Recovery { chain_id, source })?;
+    }
+    let recovered = Recovered::finish(chain_id, recovery, common)?;
+    Ok((genesis, recovered))
+}
+
+/// The chains of a log that is being read.
+struct Readers<'a> {
+    common: &'a Common,
+    first: u64,
+    chains: HashMap<u64, (Genesis, Recovery)>,
+    /// Those that cannot be continued.
+    failed: HashSet<u64>,
+    lost_ms: Option<u64>,
+}
+
+/// What a log had.
+struct Replayed {
+    recovered: Vec<(Genesis, Recovered)>,
+    failed: HashSet<u64>,
+    /// When the city lost an earlier log, Unix milliseconds.
+    lost_ms: Option<u64>,
+}
+
+impl Readers<'_> {
+    fn begin(&mut self, genesis: Genesis) -> Result<(), StartError> {
+        let recovery = recovery(self.common, &genesis)?;
+        self.chains
+            .insert(genesis.record.chain_id.get(), (genesis, recovery));
+        Ok(())
+    }
+
+    fn feed(&mut self, entry: &store::log::Entry) -> Result<(), StartError> {
+        let chain = entry.chain;
+        if self.failed.contains(&chain) {
+            return Ok(());
+        }
+        match self.try_feed(entry) {
+            Err(error) if chain != self.first && !error.is_of_the_city() => {
+                self.give_up(chain, &error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn try_feed(&mut self, entry: &store::log::Entry) -> Result<(), StartError> {
+        let at = entry.position;
+        let decoded =
+            Entry::decode(&entry.payload).map_err(|source| StartError::Entry { at, source })?;
+        if entry.chain == NO_CHAIN {
+            if let Entry::Silence { until } = decoded {
+                self.lost_ms = Some(until);
+            }
+            return Ok(());
+        }
+        if !self.chains.contains_key(&entry.chain) {
+            let Ok(chain_id) = ChainId::new(entry.chain) else {
+                return Ok(());
+            };
+            match (
+                chain::genesis::find(&*self.common.tables, chain_id)?,
+                &decoded,
+            ) {
+                (Some(genesis), _) => self.begin(genesis)?,
+                // It began just before a crash.
+                (None, Entry::Genesis(genesis)) => self.begin((**genesis).clone())?,
+                (None, _) => return Ok(()),
+            }
+        }
+        let Some((genesis, recovery)) = self.chains.get_mut(&entry.chain) else {
+            return Ok(());
+        };
+        let chain_id = genesis.record.chain_id;
+        recovery
+            .feed(decoded)
+            .map_err(|source| StartError::Recovery { chain_id, source })
+    }
+
+    fn give_up(&mut self, chain: u64, error: &StartError) {
+        tracing::error!(
+            chain,
+            error = error as &dyn std::error::Error,
+            "this chain stands still; the others go on, and it is tried again when the program is started again"
+        );
+        self.chains.remove(&chain);
+        self.failed.insert(chain);
+    }
+}
+
+/// Reads the log once, for all chains. A chain that the log has nothing of is not looked at. One that cannot be continued
+/// is left alone, but for `first`.
+fn recover_all(common: &Common, first: &Genesis) -> Result<Replayed, StartError> {
+    let mut readers = Readers {
+        common,
+        first: first.record.chain_id.get(),
+        chains: HashMap::new(),
+        failed: HashSet::new(),
+        lost_ms: None,
+    };
+    readers.begin(first.clone())?;
+    let mut outcome = Ok(());
+    let mut start = None;
+    common.log.replay(Position::default(), &mut |entry| {
+        start.get_or_insert(entry.position);
+        outcome = readers.feed(&entry);
+        outcome.is_ok()
+    })?;
+    outcome?;
+    common.trim.begin(start.unwrap_or_else(|| common.log.end()));
+    let mut recovered = Vec::with_capacity(readers.chains.len());
+    for (chain, (genesis, recovery)) in std::mem::take(&mut readers.chains) {
+        match Recovered::finish(genesis.record.chain_id, recovery, common) {
+            Ok(finished) => recovered.push((genesis, finished)),
+            Err(error) if chain != readers.first && !error.is_of_the_city() => {
+                readers.give_up(chain, &error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Replayed {
+        recovered,
+        failed: readers.failed,
+        lost_ms: readers.lost_ms,
+    })
+}

@@ -1,0 +1,146 @@
+//! Many chains in one process: opened, parked, opened again; the log released under them; all of it there after a restart.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_primitives::{Address, B256, Signature, TxKind, U256};
+use chain::Genesis;
+use node::{ChainHandle, Host, Options, SystemClock};
+use store::SegmentOptions;
+use types::genesis::HubBlock;
+use types::{ChainId, NetworkId, NodeKey, Record, ValidatorSet};
+
+const AWAKE: usize = 8;
+
+fn options() -> Options {
+    Options {
+        awake_chains: AWAKE,
+        segments: SegmentOptions {
+            segment_bytes: 128 << 10,
+        },
+        trim_after_bytes: 64 << 10,
+        ..Options::development(Arc::new(SystemClock))
+    }
+}
+
+fn id(n: u64) -> ChainId {
+    ChainId::new(40_000 + n).unwrap()
+}
+
+fn genesis(key: &NodeKey, n: u64) -> Genesis {
+    Genesis {
+        record: Record::development(id(n), 1_700_000_000_000),
+        validators: ValidatorSet::single(key.address()),
+        network_id: NetworkId(B256::repeat_byte(3)),
+        creator: (n > 0).then_some(HubBlock {
+            hash: B256::repeat_byte(9),
+            ms: 1_700_000_000_123,
+        }),
+        registry: None,
+    }
+}
+
+fn start(folder: &Path) -> Host {
+    Host::start(folder, &options(), None, |key| genesis(key, 0)).unwrap()
+}
+
+/// Sends nothing to nobody, and waits until it is final.
+async fn transfer(chain: &ChainHandle, chain_id: ChainId, nonce: u64) -> u64 {
+    let sender = NodeKey::from_bytes(&[5; 32]).unwrap();
+    let unsigned = TxEip1559 {
+        chain_id: chain_id.get(),
+        nonce,
+        gas_limit: 21_000,
+        to: TxKind::Call(Address::repeat_byte(9)),
+        value: U256::ZERO,
+        ..TxEip1559::default()
+    };
+    let signed = sender.sign(unsigned.signature_hash());
+    let signature = Signature::from_raw(&signed.0).unwrap();
+    let envelope = TxEnvelope::from(unsigned.into_signed(signature));
+    let transaction =
+        alloy_consensus::transaction::Recovered::new_unchecked(envelope, sender.address());
+    let mut heads = chain.heads();
+    let verdicts = chain.submit(vec![transaction]).await;
+    assert!(verdicts[0].is_ok(), "{verdicts:?}");
+    heads.recv().await.unwrap().block.header.number
+}
+
+fn height(chain: &ChainHandle) -> u64 {
+    chain.reader().moment().unwrap().head().header.number
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chains_park_and_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = start(folder.path());
+    for n in 1..=40 {
+        let chain = host.hosting().create(genesis(host.key(), n)).await.unwrap();
+        assert_eq!(transfer(&chain, id(n), 0).await, 1);
+        drop(chain);
+        assert!(host.hosting().awake_count() <= AWAKE, "chain {n}");
+    }
+    // Long parked, and it goes on; what it cites is the hub block that created it.
+    let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
+    assert_eq!(transfer(&chain, id(1), 1).await, 2);
+    let head = chain.reader().moment().unwrap().head().clone();
+    assert_eq!(
+        head.header.parent_beacon_block_root,
+        Some(B256::repeat_byte(9))
+    );
+    drop(chain);
+    assert!(host.hosting().open(id(41)).await.unwrap().is_none());
+    host.stop().await;
+
+    let host = start(folder.path());
+    assert_eq!(host.hosting().chains().unwrap().len(), 41);
+    for n in 1..=40 {
+        let chain = host.hosting().open(id(n)).await.unwrap().unwrap();
+        assert_eq!(height(&chain), if n == 1 { 2 } else { 1 }, "chain {n}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_chain_is_not_parked() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = start(folder.path());
+    let mut held = Vec::new();
+    for n in 1..=12 {
+        held.push(host.hosting().create(genesis(host.key(), n)).await.unwrap());
+    }
+    // More than the bound, because all of them are in use.
+    assert_eq!(host.hosting().awake_count(), 13);
+    for (chain, n) in held.iter().zip(1..) {
+        assert_eq!(transfer(chain, id(n), 0).await, 1);
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_released_under_all_chains_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = start(folder.path());
+    // A block on each of six chains, every round: together many times what may lie in the log.
+    let rounds = 400;
+    for nonce in 0..rounds {
+        for n in 1..=6 {
+            let chain = host.hosting().create(genesis(host.key(), n)).await.unwrap();
+            assert_eq!(transfer(&chain, id(n), nonce).await, nonce + 1);
+        }
+    }
+    let segments = std::fs::read_dir(host.path().join("log")).unwrap().count();
+    assert!(
+        segments <= 8,
+        "{segments} segments: the log was not released"
+    );
+    host.stop().await;
+    let host = start(folder.path());
+    for n in 1..=6 {
+        let chain = host.hosting().open(id(n)).await.unwrap().unwrap();
+        assert_eq!(height(&chain), rounds);
+        assert_eq!(transfer(&chain, id(n), rounds).await, rounds + 1);
+    }
+    host.stop().await;
+}
