@@ -18,13 +18,13 @@ mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use random::Random;
 pub use tables::SimulatedTables;
 
 use crate::log::LogError;
 use crate::segments::{Opened, SegmentLog, SegmentOptions};
 use files::StoredFile;
 use parking_lot::Mutex;
-use random::Random;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;

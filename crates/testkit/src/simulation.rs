@@ -30,6 +30,7 @@ mod world;
 
 pub use checks::Failure;
 pub use figures::Figures;
+pub use load::transfer;
 
 use plan::Plan;
 use world::World;

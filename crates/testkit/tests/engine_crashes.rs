@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_primitives::{Address, B256, Signature, TxKind, U256};
+use alloy_primitives::B256;
 use chain::{Config, Effect, Engine, Entry, Genesis, Recovery};
 use consensus::Timeouts;
-use execution::Transaction;
 use state::History;
 use store::simulated::Disk;
 use store::{Log, Position, Tables};
+use testkit::simulation::transfer;
 use types::{ChainId, NetworkId, NodeKey, Record, ValidatorSet};
 
 const CHAIN: ChainId = ChainId::DEVELOPMENT;
@@ -38,22 +37,6 @@ fn genesis() -> Genesis {
         creator: None,
         registry: None,
     }
-}
-
-/// A transfer of nothing by a sender that anybody may invent: gas is free.
-fn transfer(sender: &NodeKey, nonce: u64) -> Transaction {
-    let unsigned = TxEip1559 {
-        chain_id: CHAIN.get(),
-        nonce,
-        gas_limit: 21_000,
-        to: TxKind::Call(Address::repeat_byte(9)),
-        value: U256::ZERO,
-        ..TxEip1559::default()
-    };
-    let signed = sender.sign(unsigned.signature_hash());
-    let signature = Signature::from_raw(&signed.0).unwrap();
-    let envelope = TxEnvelope::from(unsigned.into_signed(signature));
-    alloy_consensus::transaction::Recovered::new_unchecked(envelope, sender.address())
 }
 
 /// Starts the chain from what the disk holds.

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::transaction::Recovered;
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, TxKind};
+use alloy_primitives::{Address, B256};
 use chain::peer::{Body, Certified, Outline};
 use chain::{
     Config, Effect, Engine, EngineError, Entry, Genesis, PeerMessage, Recipients, Recovery, Timer,
@@ -77,18 +75,12 @@ fn vote(key: &NodeKey, kind: VoteKind, round: u32, block_hash: B256) -> PeerMess
 
 fn transfer() -> Transaction {
     let sender = NodeKey::from_bytes(&[8; 32]).unwrap();
-    let unsigned = TxEip1559 {
-        chain_id: CHAIN.get(),
-        gas_limit: 21_000,
-        to: TxKind::Call(Address::repeat_byte(9)),
-        ..TxEip1559::default()
-    };
-    let signed = sender.sign(unsigned.signature_hash());
-    let signature = alloy_primitives::Signature::from_raw(&signed.0).unwrap();
-    Recovered::new_unchecked(
-        TxEnvelope::from(unsigned.into_signed(signature)),
-        sender.address(),
-    )
+    testkit::simulation::transfer(&sender, 0)
+}
+
+fn next_transfer() -> Transaction {
+    let sender = NodeKey::from_bytes(&[8; 32]).unwrap();
+    testkit::simulation::transfer(&sender, 1)
 }
 
 fn sent(effects: &[Effect]) -> Vec<PeerMessage> {
@@ -209,6 +201,22 @@ fn timer(kind: TimeoutKind, effects: &[Effect]) -> Timer {
     of_kind.next().unwrap()
 }
 
+/// Ends round 0 without a block: these cities vote for none. `all` is what the engine wanted so far, and what it wants then.
+fn end_round_0(it: &mut Engine, voters: [&NodeKey; 2], all: &mut Vec<Effect>) {
+    for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+        for key in voters {
+            let vote = vote(key, kind, 0, B256::ZERO);
+            all.extend(it.receive(key.address(), vote, NOW_MS).unwrap());
+        }
+        let waits_for = match kind {
+            VoteKind::Prevote => TimeoutKind::Propose,
+            VoteKind::Precommit => TimeoutKind::Precommit,
+        };
+        let timer = timer(waits_for, all);
+        all.extend(it.timer(timer, NOW_MS).unwrap());
+    }
+}
+
 #[test]
 fn an_own_vote_of_an_earlier_round_may_come_back() {
     let (proposer, ..) = proposal();
@@ -217,35 +225,34 @@ fn an_own_vote_of_an_earlier_round_may_come_back() {
         .iter()
         .position(|key| key.address() == proposer.address())
         .unwrap();
-    // The next one proposes in the next round; neither of these two does.
-    let own = &keys[(first + 2) % 4];
-    let others = [&keys[(first + 1) % 4], &keys[(first + 3) % 4]];
+    // The next one proposes in the next round.
+    let [second, own, other] = [1, 2, 3].map(|step| &keys[(first + step) % 4]);
+    let mut proposing = engine(second);
+    proposing.admit(vec![transfer()], NOW_MS);
+    let mut said = proposing.wake(NOW_MS).unwrap();
+    end_round_0(&mut proposing, [own, other], &mut said);
+    let said = sent(&said);
+    let of_round_1 = said.into_iter().filter(|message| match message {
+        PeerMessage::Consensus(message) => message.round() == 1,
+        message => matches!(message, PeerMessage::Outline(_)),
+    });
     let mut it = engine(own);
-    let nil = B256::ZERO;
-    let mut all = Vec::new();
-    for round in 0..2 {
-        for key in others {
-            let prevote = vote(key, VoteKind::Prevote, round, nil);
-            all.extend(it.receive(key.address(), prevote, NOW_MS).unwrap());
-        }
-        let propose = timer(TimeoutKind::Propose, &all);
-        all.extend(it.timer(propose, NOW_MS).unwrap());
-        for key in others {
-            let precommit = vote(key, VoteKind::Precommit, round, nil);
-            all.extend(it.receive(key.address(), precommit, NOW_MS).unwrap());
-        }
-        if round == 0 {
-            let precommit = timer(TimeoutKind::Precommit, &all);
-            all.extend(it.timer(precommit, NOW_MS).unwrap());
-        }
+    it.admit(vec![transfer()], NOW_MS);
+    let mut all = it.wake(NOW_MS).unwrap();
+    end_round_0(&mut it, [second, other], &mut all);
+    for message in of_round_1 {
+        all.extend(it.receive(second.address(), message, NOW_MS).unwrap());
     }
-    let precommits = votes(own.address(), &all);
-    let precommits = precommits
-        .iter()
-        .filter(|(kind, _)| *kind == VoteKind::Precommit);
-    assert_eq!(precommits.count(), 2, "{all:?}");
-    let came_back = vote(own, VoteKind::Prevote, 0, nil);
-    let from = others[0].address();
+    let &[.., (VoteKind::Prevote, hash)] = votes(own.address(), &all).as_slice() else {
+        panic!("it votes for the block of round 1: {all:?}");
+    };
+    let third = vote(other, VoteKind::Prevote, 1, hash);
+    all.extend(it.receive(other.address(), third, NOW_MS).unwrap());
+    // From now on consensus needs no vote of round 0 any more.
+    let locked = Some(&(VoteKind::Precommit, hash));
+    assert_eq!(votes(own.address(), &all).last(), locked, "{all:?}");
+    let came_back = vote(own, VoteKind::Prevote, 0, B256::ZERO);
+    let from = other.address();
     it.receive(from, came_back, NOW_MS).expect("it is its own");
     let forged = vote(own, VoteKind::Prevote, 0, B256::repeat_byte(5));
     let refused = it.receive(from, forged, NOW_MS);
@@ -352,11 +359,13 @@ fn whoever_is_connected_hears_the_tip() {
         .unwrap();
     let hash = certified.block.header.hash_slow();
     let tip = PeerMessage::Tip { number: 1, hash };
+    it.admit(vec![next_transfer()], NOW_MS);
+    assert_eq!(sent(&it.connected(other.address())).len(), 2);
     assert!(sent(&it.connected(other.address())).contains(&tip));
     assert_eq!(
         sent(&it.connected(Address::repeat_byte(0x55))),
-        [],
-        "a stranger hears nothing"
+        [tip],
+        "anybody may read this chain, and that is all"
     );
 }
 

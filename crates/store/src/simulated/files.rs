@@ -164,7 +164,7 @@ impl Files for Handle {
     }
 
     fn salt(&self) -> u64 {
-        self.disk.state.lock().random.next()
+        self.disk.state.lock().random.draw()
     }
 }
 
@@ -221,7 +221,7 @@ impl Bytes for OpenFile {
     fn sync(&self) -> io::Result<()> {
         self.handle.with(|state| {
             let failed = state.fail_sync();
-            let mut random = Random::new(state.random.next());
+            let mut random = Random::new(state.random.draw());
             let file = state.file(self.id)?;
             if failed.is_err() {
                 file.fail_sync(&mut random);

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::{Address, Bytes};
+use chain::peer::packed;
 use chain::{Commit, Effect, EngineError, Notice, PeerMessage, Recipients, Timer};
 use consensus::Message;
-use types::{BlockRequests, Certificate};
+use types::{BlockRequests, Certificate, Readers};
 
 use super::End;
 use super::city::{Input, NoStart};
@@ -195,14 +196,10 @@ impl World {
                     .accepted
                     .iter()
                     .map(|one| Bytes::from(one.encoded_2718()));
-                let raw: Vec<_> = raw.collect();
-                if !raw.is_empty() {
-                    let message = PeerMessage::Transactions(raw);
-                    effects.push(Effect::Send {
-                        to: Recipients::All,
-                        message,
-                    });
-                }
+                effects.extend(packed(raw).map(|message| Effect::Send {
+                    to: Recipients::All,
+                    message,
+                }));
                 Ok(effects)
             }
         };
@@ -505,7 +502,8 @@ impl World {
             self.fail(Some(city), what, &text);
         }
         let nobody = to.is_empty() && matches!(to_whom, Recipients::One(_));
-        if nobody || to.iter().any(|peer| self.cities[*peer].power == 0) {
+        let may_read = self.genesis.record.readers == Readers::Anyone && is_decided(message);
+        if nobody || (!may_read && to.iter().any(|peer| self.cities[*peer].power == 0)) {
             self.fail(
                 Some(city),
                 "readers",
@@ -526,6 +524,7 @@ impl World {
             Notice::Refused {
                 reason: "stranger", ..
             } => "notice: stranger",
+            Notice::Refused { grave: true, .. } => "notice: accused",
             Notice::Refused { .. } => "notice: refused",
             Notice::InvalidBlock { .. } => "notice: invalid block",
             Notice::Silent { .. } => "notice: silent",
@@ -535,7 +534,26 @@ impl World {
             self.figures.count(name);
         }
         self.tell(|| format!("city {city}: {notice:?}"));
+        if let Notice::Refused {
+            from,
+            reason,
+            grave: true,
+        } = notice
+            && honest
+            && self.checks.set.get(from).is_some()
+            && !self.checks.byzantine.contains(&from)
+        {
+            self.fail(Some(city), "an honest city is accused", reason);
+        }
     }
+}
+
+/// Whether a message is of decided blocks alone.
+const fn is_decided(message: &PeerMessage) -> bool {
+    matches!(
+        message,
+        PeerMessage::Tip { .. } | PeerMessage::Blocks(_) | PeerMessage::Certificate(_)
+    )
 }
 
 fn is_own_vote(own: Address, message: &PeerMessage) -> bool {

@@ -44,7 +44,13 @@ impl Load {
     }
 }
 
-fn transfer(sender: &NodeKey, nonce: u64) -> Transaction {
+/// A transfer of nothing on the simulated chain: its sender needs nothing.
+///
+/// # Panics
+///
+/// Never: what a key signed is a signature.
+#[must_use]
+pub fn transfer(sender: &NodeKey, nonce: u64) -> Transaction {
     let unsigned = TxEip1559 {
         chain_id: CHAIN.get(),
         nonce,

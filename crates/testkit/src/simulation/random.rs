@@ -1,27 +1,25 @@
-//! A small deterministic source of numbers: `SplitMix64` (Steele, Lea, Flood 2014).
+//! What is drawn in a simulation, from the source of numbers that its disks have.
 
 use std::time::Duration;
 
+use store::simulated::Random as Source;
+
 /// Decided by its seed alone.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Random(Source);
 
 impl Random {
     pub(super) const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Source::new(seed))
     }
 
     pub(super) const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.draw()
     }
 
     /// Below `bound`, which is not 0.
     pub(super) const fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.0.below(bound)
     }
 
     /// From `least` to `most`, both included.
@@ -35,7 +33,7 @@ impl Random {
 
     /// True `yes` times in `of`.
     pub(super) const fn chance(&mut self, yes: u64, of: u64) -> bool {
-        self.below(of) < yes
+        self.0.chance(yes, of)
     }
 
     /// A place in a list of `length`, which is not 0.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use chain::{Genesis, PeerMessage, TimerKey};
 use store::simulated::Disk;
-use types::{ChainId, Domain, NetworkId, Record};
+use types::{ChainId, Domain, NetworkId, Readers, Record};
 
 use super::byzantine::Byzantine;
 use super::checks::{Checks, Failure};
@@ -112,7 +112,14 @@ impl World {
         let mut random = Random::new(seed ^ 0x5eed);
         let network_id = NetworkId(B256::repeat_byte(3));
         let genesis_ms = u64::try_from(BEGINNING_MS).unwrap_or(0) - 1_000;
+        // Cities outside the set may read every other chain.
+        let readers = if seed.is_multiple_of(2) {
+            Readers::Anyone
+        } else {
+            Readers::Placed
+        };
         let record = Record {
+            readers,
             minimum_interval_ms: plan.minimum_interval_ms,
             ..Record::development(CHAIN, genesis_ms)
         };
