@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{BlockBody, Header};
-use alloy_primitives::{B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use execution::{BlockEnv, FoundingError};
 use state::{AccountChange, Changes, Info, State, StateError, View};
 use store::tables::{Batch, Tables, TablesError};
@@ -13,7 +13,7 @@ use types::{BlockRequests, ChainId};
 use crate::Profile;
 use crate::candidate::{Candidate, write_rows};
 use crate::entry::{Entry, Genesis};
-use crate::rows::{self, Block, Keys, Table};
+use crate::rows::{self, Block, Keys, Table, Tip};
 
 /// Why block 0 could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +110,42 @@ pub fn hosted(tables: &dyn Tables) -> Result<Vec<Genesis>, TablesError> {
         }
     }
     Ok(chains)
+}
+
+/// Where a chain in the tables is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostedTip {
+    /// The chain.
+    pub chain_id: ChainId,
+    /// Its latest block.
+    pub number: u64,
+    /// That block's hash.
+    pub hash: B256,
+}
+
+/// Where the chains are that `validator` is a validator of, ascending by chain id.
+///
+/// # Errors
+///
+/// [`TablesError`]. A row of another form is passed over.
+pub fn hosted_tips(tables: &dyn Tables, validator: Address) -> Result<Vec<HostedTip>, TablesError> {
+    let snapshot = tables.snapshot();
+    let mut tips = Vec::new();
+    for genesis in hosted(tables)? {
+        if genesis.validators.get(validator).is_none() {
+            continue;
+        }
+        let chain_id = genesis.record.chain_id;
+        let row = snapshot.get(&Keys(chain_id).tip())?;
+        if let Some(Tip { number, hash }) = row.and_then(|row| Tip::from_row(&row)) {
+            tips.push(HostedTip {
+                chain_id,
+                number,
+                hash,
+            });
+        }
+    }
+    Ok(tips)
 }
 
 /// What chain `chain_id` began with; `None` when it has no block 0 in `tables`.

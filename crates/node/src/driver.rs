@@ -433,9 +433,11 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-/// Waits for the next timer; for ever when there is none.
+/// Waits for the next timer; for ever when there is none. One that is due is not waited for: the runtime's timers end with
+/// the next whole millisecond.
 async fn sleep_until(timer: Option<Instant>) {
     match timer {
+        Some(at) if at <= Instant::now() => {}
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }

@@ -21,6 +21,7 @@ use crate::handle::ChainHandle;
 use crate::hosting::{Common, Hosting, NO_CHAIN};
 use crate::metrics::NodeMetrics;
 use crate::peers::{Dispatcher, NoPeers, Peers};
+use crate::tips;
 use crate::trim::Trim;
 
 /// How a city keeps its data.
@@ -317,10 +318,14 @@ impl Host {
         let hosting = Hosting::start(common, &genesis)?;
         let chain = hosting.first();
         if let Some((links, events)) = met {
+            let (tips, inbox) = mpsc::channel(tips::WAITING);
+            let stopped = hosting.common().stop.clone();
+            hosting.spawn(tips::run(hosting.clone(), inbox, stopped));
             let dispatcher = Dispatcher {
                 links,
                 events,
                 hosting: hosting.clone(),
+                tips,
                 halt: Arc::clone(&stop),
             };
             hosting.spawn(dispatcher.run());

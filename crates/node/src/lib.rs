@@ -28,6 +28,7 @@ pub mod metrics;
 mod peers;
 mod running;
 mod still;
+mod tips;
 mod trim;
 pub mod verify;
 

@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use types::ChainId;
 
 use crate::admission::Incoming;
-use crate::hosting::{Delivery, Hosting};
+use crate::hosting::{Delivery, Hosting, NO_CHAIN};
+use crate::tips::{self, ToTips};
 
 /// Sends messages of chains to other cities. A contract between a chain and whoever has the links:
 ///
@@ -26,6 +27,9 @@ use crate::hosting::{Delivery, Hosting};
 pub(crate) trait Peers: fmt::Debug + Send + Sync {
     /// Sends one encoded message of `chain`.
     fn send(&self, to: Address, chain: ChainId, class: PeerClass, payload: Bytes);
+
+    /// Sends one encoded message that is of no chain.
+    fn send_city(&self, to: Address, class: PeerClass, payload: Bytes);
 
     /// Whether there is a connection.
     fn is_connected(&self, to: Address) -> bool;
@@ -38,6 +42,8 @@ pub(crate) struct NoPeers;
 impl Peers for NoPeers {
     fn send(&self, _to: Address, _chain: ChainId, _class: PeerClass, _payload: Bytes) {}
 
+    fn send_city(&self, _to: Address, _class: PeerClass, _payload: Bytes) {}
+
     fn is_connected(&self, _to: Address) -> bool {
         false
     }
@@ -45,12 +51,13 @@ impl Peers for NoPeers {
 
 impl Peers for Links {
     fn send(&self, to: Address, chain: ChainId, class: PeerClass, payload: Bytes) {
-        let class = match class {
-            PeerClass::Consensus => Class::Consensus,
-            PeerClass::Transactions => Class::Transactions,
-            PeerClass::Sync => Class::Sync,
-        };
-        Self::send(self, PeerId(to.into_array()), chain.get(), class, payload.0);
+        let to = PeerId(to.into_array());
+        Self::send(self, to, chain.get(), class_of(class), payload.0);
+    }
+
+    fn send_city(&self, to: Address, class: PeerClass, payload: Bytes) {
+        let to = PeerId(to.into_array());
+        Self::send(self, to, NO_CHAIN, class_of(class), payload.0);
     }
 
     fn is_connected(&self, to: Address) -> bool {
@@ -58,6 +65,14 @@ impl Peers for Links {
         self.peers()
             .iter()
             .any(|peer| peer.id == id && peer.connected.is_some())
+    }
+}
+
+const fn class_of(class: PeerClass) -> Class {
+    match class {
+        PeerClass::Consensus => Class::Consensus,
+        PeerClass::Transactions => Class::Transactions,
+        PeerClass::Sync => Class::Sync,
     }
 }
 
@@ -98,6 +113,7 @@ pub(crate) struct Dispatcher {
     pub(crate) links: Links,
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) hosting: Hosting,
+    pub(crate) tips: mpsc::Sender<ToTips>,
     /// Told when this city's key was met elsewhere.
     pub(crate) halt: Arc<watch::Sender<bool>>,
 }
@@ -115,6 +131,11 @@ impl Dispatcher {
                     payload,
                 } => {
                     let (peer, payload) = (Address::from(peer.0), Bytes::from(payload));
+                    if tips::is_mine(chain) {
+                        // What does not fit is told again at the next connection.
+                        drop(self.tips.try_send(ToTips::Message(peer, payload)));
+                        continue;
+                    }
                     let message = match class {
                         Class::Transactions => Delivery::Transactions { peer, payload },
                         Class::Consensus | Class::Sync => Delivery::Message { peer, payload },
@@ -125,6 +146,7 @@ impl Dispatcher {
                     let peer = Address::from(peer.0);
                     tracing::info!(%peer, "connected");
                     self.hosting.connected(peer).await;
+                    drop(self.tips.try_send(ToTips::Connected(peer)));
                 }
                 // This city is ending itself.
                 Event::Down { .. } if *self.halt.borrow() => {}
