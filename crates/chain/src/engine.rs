@@ -267,7 +267,10 @@ impl Engine {
             Timer::Ask => self.ask_again(&mut call),
             Timer::Follow => self.follow_elsewhere(&mut call)?,
             Timer::Clock => self.propose_if_wanted(&mut call)?,
-            Timer::Signer(signer) => self.start_ahead(Some(signer), &mut call)?,
+            Timer::Signer(signer) => {
+                self.waking.deferred(signer);
+                self.start_ahead(Some(signer), &mut call)?;
+            }
             Timer::Transaction(hash) => {
                 self.waking.waited(&hash);
                 // A block left it out: perhaps the others do not have it, because it was not executable when it was sent.

@@ -5,7 +5,7 @@
 //! its signer: his next ones act 1, 2, 4 … 64 s later, until a block with transactions. A transaction that the block
 //! left out waits as long before it starts a height here again. Nothing is refused, only delayed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
@@ -40,6 +40,8 @@ pub(crate) struct Outcome {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waking {
     signers: HashMap<Address, u32>,
+    /// Validators of whom a message waits: a timer runs for each.
+    deferred: HashSet<Address>,
     left_out: HashMap<B256, LeftOut>,
 }
 
@@ -55,6 +57,18 @@ impl Waking {
         self.signers
             .get(&signer)
             .map_or(Duration::ZERO, |&level| delay(level))
+    }
+
+    /// A message of `signer`, who is charged, is held. For how long, if no timer runs for him yet: more of his messages do
+    /// not put it off.
+    pub(crate) fn defer(&mut self, signer: Address) -> Option<Duration> {
+        let delay = self.delay_of(signer);
+        self.deferred.insert(signer).then_some(delay)
+    }
+
+    /// The timer of `signer` is over.
+    pub(crate) fn deferred(&mut self, signer: Address) {
+        self.deferred.remove(&signer);
     }
 
     /// Whether `transaction` may start a height now.
@@ -150,6 +164,17 @@ mod tests {
         waking.finished(Cause::Message(liar), FULL);
         waking.finished(Cause::Other, EMPTY);
         assert_eq!(waking.delay_of(liar), Duration::ZERO, "neither was in vain");
+    }
+
+    #[test]
+    fn one_timer_at_a_time_runs_for_a_charged_signer() {
+        let (mut waking, liar) = (Waking::default(), Address::repeat_byte(1));
+        waking.finished(Cause::Message(liar), EMPTY);
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(waking.defer(liar), second);
+        assert_eq!(waking.defer(liar), None, "it runs");
+        waking.deferred(liar);
+        assert_eq!(waking.defer(liar), second);
     }
 
     #[test]

@@ -61,9 +61,19 @@ fn engine(key: &Arc<NodeKey>) -> Engine {
 }
 
 fn vote(key: &NodeKey, kind: VoteKind, round: u32, block_hash: B256) -> PeerMessage {
+    vote_of(key, kind, (1, round), block_hash)
+}
+
+/// A vote for a block of a height and round.
+fn vote_of(
+    key: &NodeKey,
+    kind: VoteKind,
+    (height, round): (u64, u32),
+    block_hash: B256,
+) -> PeerMessage {
     let mut vote = Vote {
         kind,
-        height: 1,
+        height,
         round,
         block_hash,
         validator: key.address(),
@@ -508,4 +518,81 @@ fn one_city_cannot_push_out_the_proposers_outline() {
     let (from, bodies) = (test.proposer.address(), test.bodies());
     let effects = test.receive(from, bodies);
     assert!(test.votes_for_it(&effects), "{effects:?}");
+}
+
+/// The proposer of height 1, woken for nothing by the last of the others, who is charged with the empty block: before that
+/// is committed, and after it with what the engine wants then. `early` is heard before.
+fn charge(
+    early: Option<&dyn Fn(&NodeKey) -> PeerMessage>,
+) -> (Engine, Vec<Arc<NodeKey>>, Vec<Effect>) {
+    let (proposer, ..) = proposal();
+    let mut others = keys();
+    others.retain(|key| key.address() != proposer.address());
+    let charged = &others[2];
+    let tables: Arc<dyn Tables> = Arc::new(Disk::new(1).open_tables());
+    let mut it = on(&proposer, Arc::clone(&tables)).finish(NOW_MS).unwrap().0;
+    let for_nothing = vote(charged, VoteKind::Prevote, 0, B256::ZERO);
+    let mut effects = it.receive(charged.address(), for_nothing, NOW_MS).unwrap();
+    let own = votes(proposer.address(), &effects);
+    let [(VoteKind::Prevote, hash)] = own.as_slice() else {
+        panic!("it votes for its empty block: {own:?}");
+    };
+    if let Some(early) = early {
+        it.receive(charged.address(), early(charged), NOW_MS)
+            .unwrap();
+    }
+    for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+        for key in &others[..2] {
+            let vote = vote(key, kind, 0, *hash);
+            effects.extend(it.receive(key.address(), vote, NOW_MS).unwrap());
+        }
+    }
+    let commit = effects.into_iter().find_map(|effect| match effect {
+        Effect::Commit(commit) => Some(*commit),
+        _ => None,
+    });
+    let commit = commit.expect("three of four agree");
+    tables.commit(commit.batch).unwrap();
+    let effects = it.committed(commit.decided, NOW_MS).unwrap();
+    assert!(it.is_parked());
+    (it, others, effects)
+}
+
+/// Whether the message of a charged signer waits for a second.
+fn waits(signer: Address, effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| {
+        matches!(effect, Effect::Schedule { timer: Timer::Signer(of), after }
+            if *of == signer && after.as_secs() == 1)
+    })
+}
+
+#[test]
+fn a_charged_message_that_comes_while_blocks_are_awaited_acts_in_the_end() {
+    let (mut it, others, _) = charge(None);
+    let (source, charged) = (others[0].address(), &others[2]);
+    let tip = PeerMessage::Tip {
+        number: 5,
+        hash: B256::repeat_byte(5),
+    };
+    it.receive(source, tip, NOW_MS).unwrap();
+    let next = vote_of(charged, VoteKind::Prevote, (2, 0), B256::ZERO);
+    it.receive(charged.address(), next, NOW_MS).unwrap();
+    let effects = it.timer(Timer::Follow, NOW_MS + 2_000).unwrap();
+    assert!(
+        it.is_parked() && waits(charged.address(), &effects),
+        "{effects:?}"
+    );
+    let timer = Timer::Signer(charged.address());
+    it.timer(timer, NOW_MS + 3_000).unwrap();
+    assert_eq!(it.agreeing(), Some((2, 0)));
+}
+
+#[test]
+fn a_charged_message_that_comes_before_its_height_acts_in_the_end() {
+    let next = |key: &NodeKey| vote_of(key, VoteKind::Prevote, (2, 0), B256::ZERO);
+    let (mut it, others, effects) = charge(Some(&next));
+    let charged = others[2].address();
+    assert!(waits(charged, &effects), "{effects:?}");
+    it.timer(Timer::Signer(charged), NOW_MS + 1_000).unwrap();
+    assert_eq!(it.agreeing(), Some((2, 0)));
 }

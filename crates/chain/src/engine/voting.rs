@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// Starts the next height for messages that came early: of any validator whose messages are not delayed, or of this
-    /// one, whose delay is over.
+    /// one, whose delay is over. Messages of others, which came while no height could be started, wait from now on.
     pub(super) fn start_ahead(
         &mut self,
         signer: Option<Address>,
@@ -92,15 +92,27 @@ impl Engine {
         if self.height.is_some() || self.following.is_busy() {
             return Ok(());
         }
-        let number = self.head.header.number + 1;
-        let Some(first) = self.ahead.signers(number).find(|held| {
-            signer.is_none_or(|signer| signer == *held)
-                && (signer.is_some() || self.waking.delay_of(*held).is_zero())
-        }) else {
-            return Ok(());
+        let held: Vec<Address> = self.ahead.signers(self.head.header.number + 1).collect();
+        let may_start = |held: &&Address| match signer {
+            Some(signer) => signer == **held,
+            None => self.waking.delay_of(**held).is_zero(),
         };
-        let cause = self.cause_of_message(first);
-        self.start(cause, call)
+        if let Some(first) = held.iter().find(may_start) {
+            let cause = self.cause_of_message(*first);
+            return self.start(cause, call);
+        }
+        for held in held {
+            self.defer(held, call);
+        }
+        Ok(())
+    }
+
+    /// Lets the messages of a charged validator wait.
+    fn defer(&mut self, signer: Address, call: &mut Call) {
+        if let Some(after) = self.waking.defer(signer) {
+            let timer = Timer::Signer(signer);
+            call.push(Effect::Schedule { timer, after });
+        }
     }
 
     pub(super) fn cause_of_message(&self, signer: Address) -> Cause {
@@ -224,18 +236,13 @@ impl Engine {
         if self.following.is_busy() || !held {
             return Ok(());
         }
-        let delay = self.waking.delay_of(signer);
-        if delay.is_zero() {
+        if self.waking.delay_of(signer).is_zero() {
             let cause = self.cause_of_message(signer);
             // Who has not heard it hears it from here.
             call.send_all(PeerMessage::Consensus(message));
             self.start(cause, call)?;
         } else {
-            let timer = Timer::Signer(signer);
-            call.push(Effect::Schedule {
-                timer,
-                after: delay,
-            });
+            self.defer(signer, call);
         }
         Ok(())
     }
