@@ -124,6 +124,11 @@ pub enum Notice {
         /// Whether no honest city of the chain ever sends such a message.
         grave: bool,
     },
+    /// So many grave messages of this city were refused that it should not be heard for a while; once a minute at most.
+    Untrue {
+        /// Which.
+        from: Address,
+    },
     /// A block that was proposed breaks a rule.
     InvalidBlock {
         /// Who proposed it.

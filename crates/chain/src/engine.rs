@@ -12,10 +12,12 @@
 //! * `voting`: a height that is being agreed on.
 //! * `blocks`: the blocks that are proposed in it.
 //! * `following`: what other cities decided already.
+//! * `judging`: cities that lie without end.
 //! * `reading`: cities that follow the chain and do not vote.
 
 mod blocks;
 mod following;
+mod judging;
 mod reading;
 mod voting;
 
@@ -33,6 +35,7 @@ use store::tables::{Batch, Tables};
 use types::{BlockRequests, Certificate, Domain, NodeKey, ValidatorSet};
 
 use self::following::{Following, Silence};
+use self::judging::Grave;
 use self::reading::Readers;
 use self::voting::Height;
 use crate::admission::{Admitted, admit};
@@ -82,6 +85,7 @@ pub struct Engine {
     following: Following,
     readers: Readers,
     silence: Option<Silence>,
+    grave: Grave,
     /// What is still to be written when this city stops for good.
     last_words: Vec<Effect>,
 }
@@ -136,6 +140,7 @@ impl Engine {
             following: Following::default(),
             readers: Readers::default(),
             silence: None,
+            grave: Grave::default(),
             last_words: Vec::new(),
         })
     }
@@ -375,6 +380,7 @@ impl Engine {
             }
             PeerMessage::Transactions(raw) => self.take_transactions(from, &raw, &mut call),
         }
+        self.judge(&mut call);
         Ok(call.out)
     }
 

@@ -34,7 +34,7 @@
 //!   received and not read, 8 MiB sent and not acknowledged). Nothing grows for a peer that is away.
 //! * *Silence.* An idle link costs one keep-alive and its acknowledgement each 10 s. Nothing else is sent unasked.
 //! * *Refusals.* Every reason is a [`Refused`]: counted, told to the log once, told to the peer. Abuse closes the
-//!   connection and keeps the peer out for [`Limits::pause`].
+//!   connection and keeps the peer out for [`Limits::pause`]; so does [`Links::refuse`], for as long as it says.
 //!
 //! What it is not: it looks into no payload, keeps nothing on disk, relays nothing from one peer to another, and knows
 //! of no validator set.

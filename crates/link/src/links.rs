@@ -217,6 +217,12 @@ impl Links {
         self.shared.send(to, chain, class, payload);
     }
 
+    /// Closes the connection with a peer whose payloads were no payloads of an honest city, and keeps it out for so
+    /// long; longer if it has to stay out already. It is told why.
+    pub fn refuse(&self, peer: PeerId, wait: Duration) {
+        self.shared.keep_out(peer, wait);
+    }
+
     /// Every link as it is now.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStatus> {

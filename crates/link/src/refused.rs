@@ -69,11 +69,14 @@ pub enum Refused {
     /// The peer broke QUIC's or TLS's rules.
     #[error("the connection broke the rules of QUIC or TLS")]
     Transport,
+    /// Whoever uses the links found what the peer says untrue, again and again.
+    #[error("the city said again and again what no honest city says")]
+    Untrue,
 }
 
 impl Refused {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Stranger,
         Self::WrongKey,
         Self::KeyUnknownThere,
@@ -93,6 +96,7 @@ impl Refused {
         Self::CutShort,
         Self::StreamGivenUp,
         Self::Transport,
+        Self::Untrue,
     ];
 
     /// A stable name, for metrics.
@@ -118,6 +122,7 @@ impl Refused {
             Self::CutShort => "cut_short",
             Self::StreamGivenUp => "stream_given_up",
             Self::Transport => "transport",
+            Self::Untrue => "untrue",
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use crate::identity::Fingerprint;
 use crate::inbox::{Arrived, Generation, Inbox, PeerIndex};
 use crate::limits::{Class, Limits, OVERHEAD};
 use crate::outbox::Outbox;
-use crate::refused::Refused;
+use crate::refused::{Closing, Refused};
 use crate::wire::Hello;
 
 #[derive(Debug)]
@@ -232,6 +233,26 @@ impl Shared {
             self.peers[index].link.lock().paused_until = Some(Instant::now() + self.limits.pause);
         }
         self.tell(index, reason);
+    }
+
+    /// Closes the connection with a peer for what it said, and keeps it out.
+    pub(crate) fn keep_out(&self, peer: PeerId, wait: Duration) {
+        let Some(index) = self.by_id.get(&peer).copied() else {
+            self.counters.unknown_peer.add(1);
+            return;
+        };
+        let connection = {
+            let mut link = self.peers[index].link.lock();
+            let until = Instant::now() + wait;
+            link.paused_until = link.paused_until.max(Some(until));
+            link.open.as_ref().map(|open| open.connection.clone())
+        };
+        self.counters.refused(Refused::Untrue);
+        self.tell(index, Refused::Untrue);
+        // Its session ends by this.
+        if let Some(connection) = connection {
+            connection.close(Closing::Refused(Refused::Untrue).code(), b"");
+        }
     }
 
     /// Tells the log, once, that we and a peer do not come together.

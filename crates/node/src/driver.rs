@@ -24,6 +24,9 @@ use crate::peers::ToChain;
 /// Messages of other cities that one job takes from the mailbox.
 const MESSAGES_PER_JOB: usize = 64;
 
+/// How long a city is kept out that lied without end.
+const KEPT_OUT: Duration = Duration::from_mins(1);
+
 /// After how long a height is told to the operator as stuck: one or two rounds without agreement are a dead city. The
 /// next timer says so, at the latest when votes are sent again.
 const STUCK_AFTER: Duration = Duration::from_secs(4);
@@ -343,6 +346,10 @@ impl Chain {
                     tracing::debug!(%chain_id, %from, reason, "a message was refused");
                 }
                 self.outside.metrics.refused(reason);
+            }
+            Notice::Untrue { from } => {
+                tracing::warn!(%chain_id, %from, "a city says what no honest city says: it is kept out for a while");
+                self.outside.common.peers.refuse(from, KEPT_OUT);
             }
             Notice::InvalidBlock { proposer, hash } => {
                 tracing::warn!(%chain_id, %proposer, %hash, "a proposed block breaks a rule");

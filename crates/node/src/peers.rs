@@ -33,6 +33,9 @@ pub(crate) trait Peers: fmt::Debug + Send + Sync {
 
     /// Whether there is a connection.
     fn is_connected(&self, to: Address) -> bool;
+
+    /// Ends the connection with a city that lied, and takes none for so long.
+    fn refuse(&self, city: Address, wait: Duration);
 }
 
 /// There is no other city.
@@ -47,6 +50,8 @@ impl Peers for NoPeers {
     fn is_connected(&self, _to: Address) -> bool {
         false
     }
+
+    fn refuse(&self, _city: Address, _wait: Duration) {}
 }
 
 impl Peers for Links {
@@ -65,6 +70,10 @@ impl Peers for Links {
         self.peers()
             .iter()
             .any(|peer| peer.id == id && peer.connected.is_some())
+    }
+
+    fn refuse(&self, city: Address, wait: Duration) {
+        Self::refuse(self, PeerId(city.into_array()), wait);
     }
 }
 

@@ -6,7 +6,8 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256};
 use chain::peer::{Body, Certified, Outline};
 use chain::{
-    Config, Effect, Engine, EngineError, Entry, Genesis, PeerMessage, Recipients, Recovery, Timer,
+    Config, Effect, Engine, EngineError, Entry, Genesis, Notice, PeerMessage, Recipients, Recovery,
+    Timer,
 };
 use consensus::{Message, TimeoutKind, Timeouts, Vote, VoteKind};
 use execution::Transaction;
@@ -595,4 +596,28 @@ fn a_charged_message_that_comes_before_its_height_acts_in_the_end() {
     assert!(waits(charged, &effects), "{effects:?}");
     it.timer(Timer::Signer(charged), NOW_MS + 1_000).unwrap();
     assert_eq!(it.agreeing(), Some((2, 0)));
+}
+
+#[test]
+fn a_city_that_forges_without_end_is_told_of_once_a_minute() {
+    let keys = keys();
+    let (mut it, from) = (engine(&keys[0]), keys[1].address());
+    let mut told = Vec::new();
+    for number in 0..200_u64 {
+        let hash = B256::from(alloy_primitives::U256::from(number + 1));
+        let message = vote(&keys[1], VoteKind::Prevote, 0, hash);
+        let PeerMessage::Consensus(Message::Vote(mut forged)) = message else {
+            panic!("a vote");
+        };
+        forged.validator = keys[2].address();
+        // A hundred in one minute, a hundred in the next.
+        let now_ms = NOW_MS / 60_000 * 60_000 + number * 600;
+        let message = PeerMessage::Consensus(Message::Vote(forged));
+        let effects = it.receive(from, message, now_ms).unwrap();
+        let is_told = |effect: &Effect| matches!(effect, Effect::Notice(Notice::Untrue { from: of }) if *of == from);
+        if effects.iter().any(is_told) {
+            told.push(number);
+        }
+    }
+    assert_eq!(told, [63, 163]);
 }

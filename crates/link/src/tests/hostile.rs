@@ -169,6 +169,38 @@ async fn who_abused_its_link_has_to_wait() {
     assert_eq!(two.refused(Refused::Paused), 1);
 }
 
+#[tokio::test]
+async fn who_is_refused_is_told_and_kept_out_for_as_long_as_that_was_said() {
+    let (plans, mut city, honest) = besieged().await;
+    let connection = plans[0].greet(&plans[1]).await;
+    city.up(plans[0].id).await;
+    city.links.refuse(plans[0].id, Duration::from_mins(5));
+    let untrue = Closing::Refused(Refused::Untrue);
+    assert_eq!(closed_for(&connection).await, untrue);
+    city.down(plans[0].id).await;
+    city.links.refuse(plans[0].id, Duration::ZERO);
+    let again = plans[0].call(&plans[1]).await.unwrap();
+    assert_eq!(closed_for(&again).await, Closing::Refused(Refused::Paused));
+    assert_eq!(city.refused(Refused::Untrue), 2);
+    still_serves(&mut city, &honest).await;
+}
+
+#[tokio::test]
+async fn who_was_refused_for_a_while_may_come_back_after_it() {
+    let plans = plan(2);
+    let (mut one, mut two) = (plans[0].start(&plans), plans[1].start(&plans));
+    one.up(plans[1].id).await;
+    two.up(plans[0].id).await;
+    // The one that is kept out is the one that calls, and then the other.
+    for (city, peer) in [(&two, plans[0].id), (&one, plans[1].id)] {
+        city.links.refuse(peer, Duration::from_millis(50));
+    }
+    one.down(plans[1].id).await;
+    two.down(plans[0].id).await;
+    one.up(plans[1].id).await;
+    two.up(plans[0].id).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_reads_nothing_costs_a_full_queue_and_no_more() {
     let (plans, mut city, honest) = besieged().await;

@@ -526,6 +526,7 @@ impl World {
             } => "notice: stranger",
             Notice::Refused { grave: true, .. } => "notice: accused",
             Notice::Refused { .. } => "notice: refused",
+            Notice::Untrue { .. } => "notice: untrue",
             Notice::InvalidBlock { .. } => "notice: invalid block",
             Notice::Silent { .. } => "notice: silent",
             Notice::Behind { .. } => "notice: behind",
