@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256};
 use chain::Genesis;
@@ -45,9 +46,9 @@ fn start(folder: &Path) -> Host {
     Host::start(folder, &options(), None, |key| genesis(key, 0)).unwrap()
 }
 
-/// Sends nothing to nobody, and waits until it is final.
-async fn transfer(chain: &ChainHandle, chain_id: ChainId, nonce: u64) -> u64 {
-    let sender = NodeKey::from_bytes(&[5; 32]).unwrap();
+/// Sends nothing to nobody.
+fn signed(sender: u8, chain_id: ChainId, nonce: u64) -> Recovered<TxEnvelope> {
+    let sender = NodeKey::from_bytes(&[sender; 32]).unwrap();
     let unsigned = TxEip1559 {
         chain_id: chain_id.get(),
         nonce,
@@ -59,8 +60,12 @@ async fn transfer(chain: &ChainHandle, chain_id: ChainId, nonce: u64) -> u64 {
     let signed = sender.sign(unsigned.signature_hash());
     let signature = Signature::from_raw(&signed.0).unwrap();
     let envelope = TxEnvelope::from(unsigned.into_signed(signature));
-    let transaction =
-        alloy_consensus::transaction::Recovered::new_unchecked(envelope, sender.address());
+    Recovered::new_unchecked(envelope, sender.address())
+}
+
+/// Sends nothing to nobody, and waits until it is final.
+async fn transfer(chain: &ChainHandle, chain_id: ChainId, nonce: u64) -> u64 {
+    let transaction = signed(5, chain_id, nonce);
     let mut heads = chain.heads();
     let verdicts = chain.submit(vec![transaction]).await;
     assert!(verdicts[0].is_ok(), "{verdicts:?}");
@@ -122,6 +127,11 @@ async fn a_held_chain_is_not_parked() {
 async fn the_log_is_released_under_all_chains_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let host = start(folder.path());
+    // It waits for the ones before it, however long.
+    let chain = host.hosting().create(genesis(host.key(), 1)).await.unwrap();
+    let verdicts = chain.submit(vec![signed(6, id(1), 3)]).await;
+    assert!(verdicts[0].is_ok(), "{verdicts:?}");
+    drop(chain);
     // A block on each of six chains, every round: together many times what may lie in the log.
     let rounds = 400;
     for nonce in 0..rounds {
@@ -140,6 +150,7 @@ async fn the_log_is_released_under_all_chains_and_nothing_is_lost() {
     for n in 1..=6 {
         let chain = host.hosting().open(id(n)).await.unwrap().unwrap();
         assert_eq!(height(&chain), rounds);
+        assert_eq!(chain.pool(|pool| pool.len()), usize::from(n == 1));
         assert_eq!(transfer(&chain, id(n), rounds).await, rounds + 1);
     }
     host.stop().await;
