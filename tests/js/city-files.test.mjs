@@ -24,7 +24,9 @@ const CARD_DOMAIN = { name: "Causeway", version: "1" };
 const CARD_TYPES = {
   CityCard: [
     { name: "version", type: "uint64" },
+    { name: "network", type: "bytes32" },
     { name: "member", type: "string" },
+    { name: "authority", type: "address" },
     { name: "place", type: "string" },
     { name: "node", type: "address" },
     { name: "tlsFingerprint", type: "bytes32" },
@@ -83,20 +85,25 @@ const create = (genesis, cards, ...more) => [
 
 test("a city's files have their modes, and its card proves its key", PROGRAM, async (context) => {
   const root = folder(context);
-  const { card, card_file, key_file } = await succeeds(...initArguments(root, 1, "--rpc", "127.0.0.1:8545"));
+  const made = await succeeds(...initArguments(root, 1, "--rpc", "127.0.0.1:8545"));
+  const { card, card_file, key_file, authority_file } = made;
   const data = join(root, "city-1");
   assert.deepEqual(json(card_file), card);
   assert.equal(mode(data), 0o700);
-  for (const file of ["node.key", "tls.key", "city.toml"]) assert.equal(mode(join(data, file)), 0o600, file);
+  const speaks = new Wallet(`0x${readFileSync(authority_file, "utf8").trim()}`);
+  assert.equal(card.authority, speaks.address.toLowerCase());
+  assert.equal(BigInt(card.network), 0n);
+  for (const file of ["node.key", "tls.key", "city.toml", "authority.key"]) assert.equal(mode(join(data, file)), 0o600, file);
   assert.equal(mode(card_file), 0o644 & ~process.umask());
   assert.deepEqual(
     [card.version, card.member, card.place, card.endpoint, card.rpc],
-    [1, "Member 1", "CN SHA", "127.0.0.1:7001", "http://127.0.0.1:8545"],
+    [2, "Member 1", "CN SHA", "127.0.0.1:7001", "http://127.0.0.1:8545"],
   );
   const wallet = new Wallet(`0x${readFileSync(key_file, "utf8").trim()}`);
   assert.equal(card.address, wallet.address.toLowerCase());
-  const { version, member, place, address: node, tls_fingerprint: tlsFingerprint, endpoint, rpc } = card;
-  const signed = { version, member, place, node, tlsFingerprint, endpoint, rpc };
+  const { version, network, member, authority, place, address: node } = card;
+  const { tls_fingerprint: tlsFingerprint, endpoint, rpc } = card;
+  const signed = { version, network, member, authority, place, node, tlsFingerprint, endpoint, rpc };
   assert.equal(verifyTypedData(CARD_DOMAIN, CARD_TYPES, signed, card.proof), wallet.address);
   assert.match(readFileSync(join(data, "tls.key"), "utf8"), /^-----BEGIN PRIVATE KEY-----\n/);
   const { ok, address } = await succeeds("city", "check", "--data", data);
@@ -128,6 +135,7 @@ test("what makes no city is refused before anything is written", PROGRAM, async 
     [["--listen", "[::]:7001"], /--endpoint/],
     [["--listen", "127.0.0.1:0"], /port 0/],
     [["--rpc", "127.0.0.1:0"], /port 0/],
+    [["--authority", `0x${"00".repeat(20)}`], /--authority: .*nobody has the key/],
     [["--key-password-file", join(root, "nowhere")], /nowhere.*No such file/],
     [["--key-password-file", empty], /empty/],
     [["--key-command", "exit 3"], /exit status: 3/],
@@ -236,6 +244,8 @@ test("a network of four: its ids follow from the founders' record", PROGRAM, asy
   assert.equal(record.chain_id, made.chain_id);
   const addresses = cards.map((card) => json(card).address).sort();
   assert.deepEqual(founding.cities, addresses);
+  assert.deepEqual(founding.members, cards.map((card) => json(card).authority).sort());
+  assert.equal(founding.parameters.offer_chains, 10_000);
   assert.ok(founding.validators.every(({ power }) => power === 1));
   assert.deepEqual([made.cities, made.institutions], [4, 4]);
   assert.deepEqual(made.may_fail, { cities: 1, institutions: 1 });
@@ -245,6 +255,33 @@ test("a network of four: its ids follow from the founders' record", PROGRAM, asy
   // Another name or another time is another network.
   const other = await succeeds(...create(join(root, "other.json"), cards));
   assert.notEqual(other.network_id, made.network_id);
+});
+
+test("a city joins with a card that is for one network", PROGRAM, async (context) => {
+  const root = folder(context);
+  const cards = await cities(root, 2);
+  const [path, other] = [join(root, "genesis.json"), join(root, "other.json")];
+  const { network_id } = await succeeds(...create(path, cards));
+  await succeeds(...create(other, cards));
+  const data = join(root, "city-3");
+  const authority = `0x${"ab".repeat(20)}`;
+  const [, , ...more] = initArguments(root, 3, "--authority", authority);
+  const { card, card_file, authority_file } = await succeeds("city", "join", "--network", path, ...more);
+  assert.deepEqual([card.network, card.authority, authority_file], [network_id, authority, null]);
+  assert.ok(!existsSync(join(data, "authority.key")));
+  const check = ["city", "check", "--data", data, "--genesis"];
+  assert.equal((await succeeds(...check, path)).network_id, network_id);
+  assert.match(await fails(...check, other), /its network is 0x.*the city's card is for/);
+  assert.match(await fails(...create(join(root, "new.json"), [card_file])), /network: the card is for/);
+});
+
+test("a card of an earlier version is refused", PROGRAM, async (context) => {
+  const root = folder(context);
+  const [path] = await cities(root, 1);
+  const { network: _network, authority: _authority, ...old } = json(path);
+  writeFileSync(path, JSON.stringify({ ...old, version: 1 }));
+  const line = await fails(...create(join(root, "genesis.json"), [path]));
+  assert.match(line, /card\.json: version: 1 is not read any more.*run `causeway city init` again/);
 });
 
 test("how much of a network may fail is said", PROGRAM, async (context) => {
@@ -314,7 +351,8 @@ test("a genesis file is written over only when asked, and refused when changed",
     [(file) => (file.cards[1].endpoint = "127.0.0.1:1"), /cards\[1\]: proof: /],
     [(file) => (file.record.gas_limit += 1), /record\.gas_limit: /],
     [(file) => (file.record.chain_id += 1), /record\.chain_id: /],
-    [(file) => (file.version = 2), /version: 2 is not known/],
+    [(file) => (file.version = 3), /version: 3 is not known/],
+    [(file) => (file.version = 1), /run `causeway network create` again/],
     [(file) => delete file.record, /missing field `record`/],
   ];
   for (const [change, wanted] of table) {

@@ -3,12 +3,13 @@
 //! ```text
 //!  DIR/node.key        the node key, 0600       or  node.key.json, a keystore v3
 //!      tls.key         the key of its links, 0600
+//!      authority.key  speaks for the member, 0600; made only where no --authority was given   or  authority.key.json
 //!      card.json       what others may know, signed by the node key; written last
 //!      city.toml       configuration, for the operator's hand
 //!      lock, format    of the folder itself (see `node::Folder`)
 //! ```
 //!
-//! A folder with one of the first four in it is initialised and never written over. [`load_city`] reads it back, and
+//! A folder with one of these in it (lock and format aside) is initialised and never written over. [`load_city`] reads it back, and
 //! refuses what does not fit together.
 
 pub(crate) mod card;
@@ -16,6 +17,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod files;
 pub(crate) mod init;
+pub(crate) mod join;
 pub(crate) mod keys;
 pub(crate) mod keystore;
 pub(crate) mod names;
@@ -50,6 +52,8 @@ pub(crate) struct Options {
 enum Command {
     /// Makes a city's data folder: its keys, its configuration, and the public card to give to the network's founder.
     Init(init::Options),
+    /// Makes a city's data folder for a network that is there, and the card by which a member brings it in.
+    Join(join::Options),
     /// Checks a city's data folder, and with --genesis that the city belongs to that network; changes nothing.
     Check(check::Options),
     /// Runs a city of a network.
@@ -59,6 +63,7 @@ enum Command {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     match options.command {
         Command::Init(options) => init::run(options).await,
+        Command::Join(options) => join::run(options).await,
         Command::Check(options) => check::run(options).await,
         Command::Run(options) => run::run(options).await,
     }

@@ -125,6 +125,16 @@ pub(crate) enum ReadGenesisError {
         /// Where and why.
         source: GenesisFileError,
     },
+    /// A card that was made to join another network.
+    #[error("{}: its network is {known}, the city's card is for {own}", .path.display())]
+    OtherNetwork {
+        /// The file.
+        path: PathBuf,
+        /// Of the file.
+        known: B256,
+        /// On the card.
+        own: B256,
+    },
     /// Another network's, for this city.
     #[error("{}: the city {address} is none of this network's", .path.display())]
     NoMember {
@@ -172,6 +182,13 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
 /// [`ReadGenesisError`].
 pub(crate) fn read_genesis(path: &Path) -> Result<Network, ReadGenesisError> {
     let bytes = files::read(path, MAX_FILE)?;
+    // Before a missing key is told of: earlier versions have others.
+    if let Some(found @ 0..genesis_file::VERSION) = files::version_of(&bytes) {
+        return Err(ReadGenesisError::Genesis {
+            path: path.to_path_buf(),
+            source: GenesisFileError::Old { found },
+        });
+    }
     let file = files::parse_json(&bytes).map_err(|source| ReadGenesisError::Form {
         path: path.to_path_buf(),
         source,
@@ -183,8 +200,9 @@ pub(crate) fn read_genesis(path: &Path) -> Result<Network, ReadGenesisError> {
 }
 
 impl Network {
-    /// Whether the city with this card is one of the network's, under the TLS key that the others know; `path` is the
-    /// genesis file, for the error. The endpoint may be another by now.
+    /// Whether the city with this card is one of the network's founders, under the TLS key that the others know, or was made
+    /// to join it (whether it was let in, the hub says); `path` is the genesis file, for the error. The endpoint may be
+    /// another by now.
     ///
     /// # Errors
     ///
@@ -193,6 +211,12 @@ impl Network {
         let path = path.to_path_buf();
         let address = card.address;
         match self.card(address) {
+            None if card.network == self.network_id().0 => Ok(()),
+            None if !card.network.is_zero() => Err(ReadGenesisError::OtherNetwork {
+                path,
+                known: self.network_id().0,
+                own: card.network,
+            }),
             None => Err(ReadGenesisError::NoMember { path, address }),
             Some(known) if known.tls_fingerprint != card.tls_fingerprint => {
                 Err(ReadGenesisError::OtherTlsKey {

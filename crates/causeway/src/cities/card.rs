@@ -2,8 +2,10 @@
 //!
 //! ```json
 //! {
-//!   "version": 1,
+//!   "version": 2,
+//!   "network": "0x… 32 bytes, the network that it is for; zero before one is founded",
 //!   "member": "Bank of X",
+//!   "authority": "0x… 20 bytes, what speaks for the member",
 //!   "place": "CN SHA",
 //!   "address": "0x… 20 bytes, the node key's",
 //!   "tls_fingerprint": "0x… 32 bytes",
@@ -13,16 +15,18 @@
 //! }
 //! ```
 //!
-//! `rpc` may be left out; nothing else may, and nothing may be added. `proof` is an EIP-712 signature (r ‖ s ‖ v, low s,
-//! v 27 or 28) of the node key in the domain `EIP712Domain(string name,string version)` = {`Causeway`, `1`} over
-//! `CityCard(uint64 version,string member,string place,address node,bytes32 tlsFingerprint,string endpoint,string rpc)`,
-//! where `node` is the card's `address` and a missing `rpc` is the empty text. The domain has no chain: no network is
-//! there yet. Votes are signed in a domain with a chain, so that a card is never a vote.
+//! `rpc` may be left out; nothing else may, and nothing may be added. `authority` may be a contract; it is apart from the
+//! node key, which speaks for nothing but blocks. `proof` is an EIP-712 signature (r ‖ s ‖ v, low s, v 27 or 28) of the
+//! node key in the domain `EIP712Domain(string name,string version)` = {`Causeway`, `1`} over
+//! `CityCard(uint64 version,bytes32 network,string member,address authority,string place,address node,bytes32
+//! tlsFingerprint,string endpoint,string rpc)` (without a line end), where `node` is the card's `address` and a missing
+//! `rpc` is the empty text. The domain has no chain, which every vote's has: a card is never a vote.
 
 use std::path::{Path, PathBuf};
 
-use alloy_primitives::{Address, B256, FixedBytes};
+use alloy_primitives::{Address, B256, Bytes, FixedBytes};
 use alloy_sol_types::{Eip712Domain, SolStruct as _, sol};
+use hub::abi;
 use serde::{Deserialize, Serialize};
 use types::{NodeKey, Signature, SignatureError, recover};
 
@@ -30,7 +34,7 @@ use super::files::{self, FileError, JsonError};
 use super::names::{Endpoint, MemberName, NameError, Place, RpcUrl};
 
 /// The version of a card that this program writes and knows.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 /// Most bytes of a card's file; a card has less than 2 KiB.
 const MAX_FILE: u64 = 16 << 10;
 
@@ -38,7 +42,9 @@ sol! {
     #[derive(Debug)]
     struct CityCard {
         uint64 version;
+        bytes32 network;
         string member;
+        address authority;
         string place;
         address node;
         bytes32 tlsFingerprint;
@@ -50,8 +56,12 @@ sol! {
 /// A card whose words are sound and whose proof holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Card {
+    /// The id of the network that it is for; zero on a founder's card.
+    pub(crate) network: B256,
     /// The institution that runs the city.
     pub(crate) member: MemberName,
+    /// What speaks for the institution: a key's address, or a contract's.
+    pub(crate) authority: Address,
     /// Where the city is.
     pub(crate) place: Place,
     /// The address of its node key.
@@ -70,7 +80,9 @@ pub(crate) struct Card {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CardFile {
     version: u64,
+    network: B256,
     member: String,
+    authority: Address,
     place: String,
     address: Address,
     tls_fingerprint: B256,
@@ -83,7 +95,9 @@ pub(crate) struct CardFile {
 /// What a new card is to say, apart from keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Words {
+    pub(crate) network: B256,
     pub(crate) member: MemberName,
+    pub(crate) authority: Address,
     pub(crate) place: Place,
     pub(crate) endpoint: Endpoint,
     pub(crate) rpc: Option<RpcUrl>,
@@ -97,6 +111,22 @@ pub(crate) enum CardError {
     Version {
         /// What was found.
         found: u64,
+    },
+    /// Of a time when nothing spoke for a member but its city's key.
+    #[error(
+        "version: {found} is not read any more, for it names no authority: run `causeway city init` again, in another folder"
+    )]
+    Old {
+        /// What was found.
+        found: u64,
+    },
+    /// Nobody can speak for the member.
+    #[error("authority: it is {found}, {why}")]
+    Authority {
+        /// What was found.
+        found: Address,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// A value that its key cannot have.
     #[error("{key}")]
@@ -147,7 +177,9 @@ impl Card {
     /// Makes and signs a card.
     pub(crate) fn sign(words: Words, tls_fingerprint: B256, key: &NodeKey) -> Self {
         let mut card = Self {
+            network: words.network,
             member: words.member,
+            authority: words.authority,
             place: words.place,
             address: key.address(),
             tls_fingerprint,
@@ -166,6 +198,13 @@ impl Card {
     /// [`ReadCardError`].
     pub(crate) fn read(path: &Path) -> Result<Self, ReadCardError> {
         let bytes = files::read(path, MAX_FILE)?;
+        // Before a missing key is told of: earlier versions have others.
+        if let Some(found @ 0..VERSION) = files::version_of(&bytes) {
+            return Err(ReadCardError::Card {
+                path: path.to_path_buf(),
+                source: CardError::Old { found },
+            });
+        }
         let file: CardFile = files::parse_json(&bytes).map_err(|source| ReadCardError::Form {
             path: path.to_path_buf(),
             source,
@@ -182,13 +221,16 @@ impl Card {
     ///
     /// [`CardError`].
     pub(crate) fn check(file: CardFile) -> Result<Self, CardError> {
-        if file.version != VERSION {
-            return Err(CardError::Version {
-                found: file.version,
-            });
+        match file.version {
+            VERSION => {}
+            found @ 0..VERSION => return Err(CardError::Old { found }),
+            found => return Err(CardError::Version { found }),
         }
+        check_authority(file.authority, file.address)?;
         let word = |key| move |source| CardError::Word { key, source };
         let card = Self {
+            network: file.network,
+            authority: file.authority,
             member: file.member.parse().map_err(word("member"))?,
             place: file.place.parse().map_err(word("place"))?,
             address: file.address,
@@ -213,7 +255,9 @@ impl Card {
     pub(crate) fn to_file(&self) -> CardFile {
         CardFile {
             version: VERSION,
+            network: self.network,
             member: self.member.as_str().to_owned(),
+            authority: self.authority,
             place: self.place.as_str().to_owned(),
             address: self.address,
             tls_fingerprint: self.tls_fingerprint,
@@ -223,24 +267,69 @@ impl Card {
         }
     }
 
+    /// As the hub's contracts take it, with its proof.
+    pub(crate) fn to_abi(&self) -> (abi::Card, Bytes) {
+        let card = abi::Card {
+            version: VERSION,
+            network: self.network,
+            member: self.member.as_str().to_owned(),
+            authority: self.authority,
+            place: self.place.as_str().to_owned(),
+            node: self.address,
+            tlsFingerprint: self.tls_fingerprint,
+            endpoint: self.endpoint.as_str().to_owned(),
+            rpc: self.rpc_text(),
+        };
+        (card, Bytes::copy_from_slice(&self.proof.0))
+    }
+
+    /// The URL on the card; empty where there is none.
+    fn rpc_text(&self) -> String {
+        let rpc = self.rpc.as_ref();
+        rpc.map(|rpc| rpc.as_str().to_owned()).unwrap_or_default()
+    }
+
     /// What the proof signs.
     fn digest(&self) -> B256 {
         let domain = Eip712Domain::new(Some("Causeway".into()), Some("1".into()), None, None, None);
         CityCard {
             version: VERSION,
+            network: self.network,
             member: self.member.as_str().to_owned(),
+            authority: self.authority,
             place: self.place.as_str().to_owned(),
             node: self.address,
             tlsFingerprint: self.tls_fingerprint,
             endpoint: self.endpoint.as_str().to_owned(),
-            rpc: self
-                .rpc
-                .as_ref()
-                .map(|rpc| rpc.as_str().to_owned())
-                .unwrap_or_default(),
+            rpc: self.rpc_text(),
         }
         .eip712_signing_hash(&domain)
     }
+}
+
+/// Whether this can speak for the member of the city with this node key.
+///
+/// # Errors
+///
+/// [`CardError::Authority`].
+pub(crate) fn check_authority(authority: Address, node: Address) -> Result<(), CardError> {
+    let fault = |why| {
+        Err(CardError::Authority {
+            found: authority,
+            why,
+        })
+    };
+    if authority.is_zero() {
+        return fault("which nobody has the key of");
+    }
+    // 0x…ca00 to 0x…caff (formats, "Genesis").
+    if authority.as_slice().starts_with(&[0; 18]) && authority[18] == 0xca {
+        return fault("one of the addresses of the hub's own contracts");
+    }
+    if authority == node {
+        return fault("the node key's own address: what speaks for the member is apart from it");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

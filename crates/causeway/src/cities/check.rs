@@ -51,6 +51,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let mut rows = vec![
         ("Member", city.card.member.to_string()),
+        ("Authority", city.card.authority.to_string()),
         ("Address", city.card.address.to_string()),
         ("Endpoint", city.card.endpoint.to_string()),
         ("Listens at", city.config.listen.to_string()),

@@ -101,6 +101,16 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonErr
     }
 }
 
+/// The `version` of a JSON object, whatever else it has; `None` where there is none.
+pub(crate) fn version_of(bytes: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    let read: Result<Versioned, _> = serde_json::from_slice(bytes);
+    read.ok().map(|read| read.version)
+}
+
 /// The mode bits of a file.
 ///
 /// # Errors

@@ -1,4 +1,6 @@
-//! `causeway city init`: makes a city's data folder.
+//! `causeway city init`: makes a city's data folder, for a network that is to be founded.
+//!
+//! `city join` makes the same folder for a network that is there; what differs is the network on the card.
 //!
 //! Everything that can be refused is refused before anything is written. The card is written last: a folder without one
 //! is what an interrupted run left.
@@ -6,16 +8,18 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use anyhow::Context as _;
 use clap::Args;
 use node::Folder;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::card::{Card, Words};
+use super::card::{self, Card, Words};
 use super::config::{CityConfig, RpcConfig};
 use super::files::{self, Mode};
-use super::keys::{self, KEYSTORE_FILE, PLAIN_FILE, TLS_FILE};
+use super::keys::{
+    self, AUTHORITY_FILE, AUTHORITY_KEYSTORE_FILE, KEYSTORE_FILE, PLAIN_FILE, TLS_FILE,
+};
 use super::names::{Endpoint, MemberName, NameError, Place, RpcUrl};
 use super::password::{Password, PasswordOptions, PasswordSource};
 use super::{CARD_FILE, CONFIG_FILE};
@@ -25,6 +29,16 @@ use crate::terminal;
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 pub(crate) struct Options {
+    #[command(flatten)]
+    city: CityOptions,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a new city is to be, whichever its network.
+#[derive(Debug, Args)]
+pub(crate) struct CityOptions {
     /// The data folder to make.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -43,11 +57,23 @@ pub(crate) struct Options {
     /// Address where it serves JSON-RPC; none is served without it.
     #[arg(long, value_name = "ADDR")]
     rpc: Option<SocketAddr>,
+    /// What speaks for the member: the address of a key kept elsewhere, or of a contract. Without it a key is made in the
+    /// data folder; take it to another machine.
+    #[arg(long, value_name = "0x…")]
+    authority: Option<Address>,
     #[command(flatten)]
     password: PasswordOptions,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
+}
+
+/// A city that was made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) data: PathBuf,
+    pub(crate) card: Card,
+    /// The node key.
+    pub(crate) key_file: PathBuf,
+    /// The key that speaks for the member, where it was made here.
+    pub(crate) authority_file: Option<PathBuf>,
 }
 
 /// Why no city was made.
@@ -69,10 +95,32 @@ enum Refused {
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let data = &options.data;
+    let made = make(options.city, B256::ZERO).await?;
+    if options.json {
+        return terminal::result(&serde_json::to_string(&made.to_json())?);
+    }
+    terminal::facts("City", &made.rows())?;
+    made.tell();
+    terminal::say(&format!(
+        "Give {} to the network's founder.",
+        made.data.join(CARD_FILE).display()
+    ));
+    Ok(())
+}
+
+/// Makes a city's folder with a card for the network with this id; zero for one that is to be founded.
+///
+/// # Errors
+///
+/// What was refused; nothing is written then.
+pub(crate) async fn make(options: CityOptions, network: B256) -> anyhow::Result<Made> {
+    let data = options.data;
     let endpoint = endpoint(options.listen, options.endpoint.as_ref())?;
     let rpc = rpc(options.rpc, &endpoint)?;
-    check_new(data)?;
+    if let Some(authority) = options.authority {
+        card::check_authority(authority, Address::repeat_byte(0xff)).context("--authority")?;
+    }
+    check_new(&data)?;
     let source = absolute(options.password.source())?;
     let password = match &source {
         Some(source) => Some(Password::from_source(source).await?),
@@ -90,44 +138,68 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         metrics: None,
         endpoints: std::collections::BTreeMap::new(),
     };
-    let words = Words {
-        member: options.member,
-        place: options.place,
+    let (member, place) = (options.member, options.place);
+    let words = |authority| Words {
+        network,
+        member,
+        authority,
+        place,
         endpoint,
         rpc,
     };
-    let card = make(data, password.as_ref(), &config, words)?;
-    let key_file = data.join(if password.is_some() {
-        KEYSTORE_FILE
-    } else {
-        PLAIN_FILE
-    });
-    show(&card, data, &key_file, options.json)
+    write(&data, password.as_ref(), &config, options.authority, words)
 }
 
-/// Makes the folder's files, the card last.
-fn make(
+/// Writes the folder's files, the card last.
+fn write(
     data: &Path,
     password: Option<&Password>,
     config: &CityConfig,
-    words: Words,
-) -> anyhow::Result<Card> {
+    authority: Option<Address>,
+    words: impl FnOnce(Address) -> Words,
+) -> anyhow::Result<Made> {
     let folder = Folder::open(data)?;
     // Again, now that nobody else can be at it.
     check_new(data)?;
     let key = keys::make_node_key(&folder, password)?;
     let identity = keys::make_identity(data)?;
+    let (authority, authority_file) = match authority {
+        Some(authority) => (authority, None),
+        None => {
+            let (authority, file) = keys::make_authority_key(data, password)?;
+            (authority, Some(file))
+        }
+    };
     let text = config.to_text();
     files::write_new(&data.join(CONFIG_FILE), text.as_bytes(), Mode::Private)?;
-    let card = Card::sign(words, B256::from(identity.fingerprint()), &key);
+    let card = Card::sign(words(authority), B256::from(identity.fingerprint()), &key);
     let mut text = serde_json::to_vec_pretty(&card.to_file())?;
     text.push(b'\n');
     files::write_new(&data.join(CARD_FILE), &text, Mode::Public)?;
-    Ok(card)
+    let key_file = data.join(if password.is_some() {
+        KEYSTORE_FILE
+    } else {
+        PLAIN_FILE
+    });
+    Ok(Made {
+        data: data.to_path_buf(),
+        card,
+        key_file,
+        authority_file,
+    })
 }
 
 fn check_new(data: &Path) -> Result<(), Refused> {
-    let initialised = [PLAIN_FILE, KEYSTORE_FILE, TLS_FILE, CONFIG_FILE, CARD_FILE]
+    let files = [
+        PLAIN_FILE,
+        KEYSTORE_FILE,
+        TLS_FILE,
+        AUTHORITY_FILE,
+        AUTHORITY_KEYSTORE_FILE,
+        CONFIG_FILE,
+        CARD_FILE,
+    ];
+    let initialised = files
         .into_iter()
         .find(|file| data.join(file).symlink_metadata().is_ok());
     match initialised {
@@ -183,41 +255,56 @@ fn absolute(source: Option<PasswordSource>) -> anyhow::Result<Option<PasswordSou
     })
 }
 
-fn show(card: &Card, data: &Path, key_file: &Path, as_json: bool) -> anyhow::Result<()> {
-    let path = data.join(CARD_FILE);
-    if as_json {
-        let line = json!({
-            "card_file": path,
-            "key_file": key_file,
-            "config_file": data.join(CONFIG_FILE),
-            "card": card.to_file(),
-        });
-        return terminal::result(&serde_json::to_string(&line)?);
+impl Made {
+    /// The result, for programs.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "card_file": self.data.join(CARD_FILE),
+            "key_file": self.key_file,
+            "authority_file": self.authority_file,
+            "config_file": self.data.join(CONFIG_FILE),
+            "card": self.card.to_file(),
+        })
     }
-    terminal::facts(
-        "City",
-        &[
+
+    /// The result, for people.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let card = &self.card;
+        let rpc = card.rpc.as_ref();
+        let mut rows = vec![
             ("Member", card.member.to_string()),
+            ("Authority", card.authority.to_string()),
             ("Place", card.place.to_string()),
             ("Address", card.address.to_string()),
             ("TLS fingerprint", card.tls_fingerprint.to_string()),
             ("Endpoint", card.endpoint.to_string()),
             (
                 "JSON-RPC",
-                card.rpc
-                    .as_ref()
-                    .map_or_else(|| "not on the card".to_owned(), ToString::to_string),
+                rpc.map_or_else(|| "not on the card".to_owned(), ToString::to_string),
             ),
-            ("Card", path.display().to_string()),
-            ("Node key", key_file.display().to_string()),
-        ],
-    )?;
-    terminal::say(&format!(
-        "Give {} to the network's founder. Nobody else may have {} and {TLS_FILE}; a lost node key is lost for good.",
-        path.display(),
-        key_file.display()
-    ));
-    Ok(())
+            ("Card", self.data.join(CARD_FILE).display().to_string()),
+            ("Node key", self.key_file.display().to_string()),
+        ];
+        if let Some(file) = &self.authority_file {
+            rows.push(("Authority's key", file.display().to_string()));
+        }
+        rows
+    }
+
+    /// What a person has to know of the keys.
+    pub(crate) fn tell(&self) {
+        terminal::say(&format!(
+            "Nobody else may have {} and {TLS_FILE}; a lost node key is lost for good.",
+            self.key_file.display()
+        ));
+        if let Some(file) = &self.authority_file {
+            terminal::say(&format!(
+                "{} speaks for the institution: it votes and offers in its name. The city never needs it: move it to another \
+                 machine. With --authority, a key that is there already or a contract (m of n officers) takes its place.",
+                file.display()
+            ));
+        }
+    }
 }
 
 #[cfg(test)]

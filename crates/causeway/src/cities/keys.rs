@@ -1,8 +1,9 @@
-//! The secret files of a city: its node key, plain or under a password, and the key of its links.
+//! The secret files of a city: its node key, plain or under a password, the key of its links, and the key that speaks for
+//! its member where that was made with it.
 
 use std::path::{Path, PathBuf};
 
-use alloy_primitives::hex;
+use alloy_primitives::{Address, hex};
 use link::Identity;
 use node::{Folder, FolderError};
 use types::NodeKey;
@@ -18,6 +19,11 @@ pub(crate) const PLAIN_FILE: &str = "node.key";
 pub(crate) const KEYSTORE_FILE: &str = "node.key.json";
 /// The key of the city's links, PEM.
 pub(crate) const TLS_FILE: &str = "tls.key";
+
+/// The authority's key as 64 hexadecimal digits; belongs on another machine.
+pub(crate) const AUTHORITY_FILE: &str = "authority.key";
+/// The authority's key under a password.
+pub(crate) const AUTHORITY_KEYSTORE_FILE: &str = "authority.key.json";
 
 /// Most bytes of a key's file.
 const MAX_FILE: u64 = 16 << 10;
@@ -62,7 +68,7 @@ pub(crate) enum KeyError {
     },
     /// Encrypted, and nobody says with what.
     #[error(
-        "{} is encrypted: give --key-password-file or --key-command, or set them under [key] in city.toml",
+        "{} is encrypted: give --key-password-file or --key-command (of a node key, also under [key] in city.toml)",
         .path.display()
     )]
     NeedsPassword {
@@ -129,6 +135,51 @@ pub(crate) fn make_node_key(
     Ok(key)
 }
 
+/// Makes the key that speaks for a member, encrypted when there is a password, and tells its file.
+///
+/// # Errors
+///
+/// [`KeyError`]; no key is there then.
+pub(crate) fn make_authority_key(
+    data: &Path,
+    password: Option<&Password>,
+) -> Result<(Address, PathBuf), KeyError> {
+    let name = password.map_or(AUTHORITY_FILE, |_password| AUTHORITY_KEYSTORE_FILE);
+    let path = data.join(name);
+    let failed = |source| KeyError::Keystore {
+        path: path.clone(),
+        source,
+    };
+    let key = keystore::fresh_key().map_err(failed)?;
+    let text = Zeroizing::new(match password {
+        Some(password) => Keystore::encrypt(&key, password).map_err(failed)?.to_text(),
+        None => hex::encode(Zeroizing::new(key.to_bytes()).as_slice()),
+    });
+    files::write_new(&path, text.as_bytes(), Mode::Private)?;
+    Ok((key.address(), path))
+}
+
+/// Reads a key from its file, whichever of the two forms it has.
+///
+/// # Errors
+///
+/// [`KeyError`].
+pub(crate) async fn read_key(
+    path: &Path,
+    source: Option<&PasswordSource>,
+) -> Result<NodeKey, KeyError> {
+    let text = Zeroizing::new(files::read(path, MAX_FILE)?);
+    check_mode(path)?;
+    let path = path.to_path_buf();
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return match source {
+            Some(_given) => Err(KeyError::NotEncrypted { path }),
+            None => parse_plain(&text).ok_or(KeyError::Plain { path }),
+        };
+    }
+    decrypt(path, &text, source).await
+}
+
 /// Reads the node key of a folder; never makes one.
 ///
 /// # Errors
@@ -149,22 +200,26 @@ pub(crate) async fn read_node_key(
         }),
         (Some(_), None) if source.is_some() => Err(KeyError::NotEncrypted { path: plain }),
         (Some(text), None) => parse_plain(&text).ok_or(KeyError::Plain { path: plain }),
-        (None, Some(text)) => {
-            let source = source.ok_or_else(|| KeyError::NeedsPassword {
-                path: keystore.clone(),
-            })?;
-            let read: Keystore = files::parse_json(&text).map_err(|source| KeyError::Form {
-                path: keystore.clone(),
-                source,
-            })?;
-            let password = Password::from_source(source).await?;
-            read.decrypt(&password)
-                .map_err(|source| KeyError::Keystore {
-                    path: keystore,
-                    source,
-                })
-        }
+        (None, Some(text)) => decrypt(keystore, &text, source).await,
     }
+}
+
+/// The key in a keystore's text.
+async fn decrypt(
+    path: PathBuf,
+    text: &[u8],
+    source: Option<&PasswordSource>,
+) -> Result<NodeKey, KeyError> {
+    let Some(source) = source else {
+        return Err(KeyError::NeedsPassword { path });
+    };
+    let read: Keystore = match files::parse_json(text) {
+        Ok(read) => read,
+        Err(source) => return Err(KeyError::Form { path, source }),
+    };
+    let password = Password::from_source(source).await?;
+    read.decrypt(&password)
+        .map_err(|source| KeyError::Keystore { path, source })
 }
 
 /// Makes the key of the city's links.

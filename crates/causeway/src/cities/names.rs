@@ -15,7 +15,9 @@ const MAX_URL: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
     /// Not a member's name.
-    #[error("a member's name has 1 to 64 printable characters and no space at its ends")]
+    #[error(
+        "a member's name has 1 to 64 bytes of printable characters, no space at its ends and no two in a row"
+    )]
     Member,
     /// Not a network's name.
     #[error("a network's name has 1 to 64 bytes of printable characters and no space at its ends")]
@@ -59,11 +61,12 @@ impl FromStr for MemberName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        // Bytes first: what is printable is decided character by character.
-        let sound = text.len() <= 4 * MAX_NAME
-            && (1..=MAX_NAME).contains(&text.chars().count())
+        // As the hub's contracts have it, and no further: a founder's name has to pass there.
+        let sound = (1..=MAX_NAME).contains(&text.len())
             && text.trim() == text
-            && is_printable(text);
+            && !text.contains("  ")
+            && is_printable(text)
+            && text.chars().all(is_seen);
         sound
             .then(|| Self(text.to_owned()))
             .ok_or(NameError::Member)
@@ -91,6 +94,33 @@ impl FromStr for NetworkName {
             .then(|| Self(text.to_owned()))
             .ok_or(NameError::Network)
     }
+}
+
+/// Whether the hub's contracts take a character for one that people see (`contracts/hub/Words.sol`).
+const fn is_seen(character: char) -> bool {
+    !matches!(
+        character as u32,
+        0..0x20
+            | 0x7f..=0xa0
+            | 0xad
+            | 0x34f
+            | 0x61c
+            | 0x115f
+            | 0x1160
+            | 0x1680
+            | 0x180e
+            | 0x2000..=0x200f
+            | 0x2028..=0x202f
+            | 0x205f..=0x206f
+            | 0x3000
+            | 0x3164
+            | 0xe000..=0xf8ff
+            | 0xfe00..=0xfe0f
+            | 0xfeff
+            | 0xffa0
+            | 0xfff0..=0xffff
+            | 0xe0000..
+    )
 }
 
 /// Whether a text has only characters that are seen: no control, no format (which could turn the text around), no line
@@ -297,8 +327,8 @@ mod tests {
 
     #[test]
     fn members_have_names_that_can_be_read() {
-        let long = "ü".repeat(64);
-        let longer = "ü".repeat(65);
+        let long = "ü".repeat(32);
+        let longer = "ü".repeat(33);
         accepts::<MemberName>(
             &["a", "Bank of \"X\" & Söhne", "上海银行", "हिन्दी", &long],
             &[

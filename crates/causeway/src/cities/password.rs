@@ -1,4 +1,4 @@
-//! Where the password of an encrypted node key comes from: a file, or a command that prints it.
+//! Where the password of an encrypted key comes from: a file, or a command that prints it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ const MAX_BYTES: usize = 4 << 10;
 /// How long a command may take: it may ask a person, or a device.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Options that name the password of the node key.
+/// Options that name the password of a key.
 #[derive(Debug, Default, Args)]
 pub(crate) struct PasswordOptions {
-    /// Keep the node key encrypted, with the password in this file (its first line).
+    /// Password of the key, in this file (its first line); a new key is kept encrypted under it.
     #[arg(long, value_name = "FILE", conflicts_with = "key_command")]
     key_password_file: Option<PathBuf>,
-    /// Keep the node key encrypted, with the password that this shell command prints (its first line).
+    /// Password of the key, printed by this shell command (its first line); a new key is kept encrypted under it.
     #[arg(long, value_name = "CMD")]
     key_command: Option<String>,
 }
@@ -64,7 +64,7 @@ pub(crate) enum PasswordError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file's first line is empty.
-    #[error("{}: its first line, the password of the node key, is empty", .path.display())]
+    #[error("{}: its first line, the password of the key, is empty", .path.display())]
     EmptyFile {
         /// The file.
         path: PathBuf,

@@ -1,14 +1,15 @@
 //! A network as its founders make it: a pure function of name, time, parameters and cards.
 //!
 //! The network's id is the hash of the founders' record (`types::Founding`), and the chain id of the hub, n = 0, follows
-//! from it. A network has one city a member, each with power 1. `cities` are the cards' addresses, ascending; so are
-//! `members`, for as long as nothing but a city's key speaks for its member. The numbers of the hub's record are
-//! parameters of the founding; what has no parameter is fixed, see [`hub_record`].
+//! from it. A network has one city a member, each with power 1. `cities` are the cards' addresses, `members` the cards'
+//! authorities, both ascending. The numbers of the hub's record and of the founders' standing offer are parameters of the
+//! founding; what has no parameter is fixed, see [`hub_record`] and [`Network::hub_founding`].
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use chain::Genesis;
+use hub::abi;
 use types::record::DEFAULT_GAS_LIMIT;
 use types::{
     Admission, ChainId, FeeRule, Founding, NetworkId, Readers, Record, TimeoutBounds, Validator,
@@ -22,6 +23,9 @@ use crate::cities::names::NetworkName;
 /// Most cities of a hub: its certificates stay small enough for contracts to check.
 const MAX_CITIES: usize = 31;
 
+/// Bits of a chain id that count the applications of a network (formats, "Identity").
+const APPLICATION_BITS: u32 = 21;
+
 /// Gas that a block may use.
 const GAS_LIMIT: &str = "gas_limit";
 /// Least milliseconds between two blocks.
@@ -31,13 +35,38 @@ const TIMEOUT_LEAST_MS: &str = "timeout_least_ms";
 /// Most milliseconds of a consensus time-out.
 const TIMEOUT_MOST_MS: &str = "timeout_most_ms";
 
+/// Gas a second that each founding city offers at first.
+const OFFER_GAS_PER_SECOND: &str = "offer_gas_per_second";
+/// Bytes that each founding city offers at first.
+const OFFER_BYTES: &str = "offer_bytes";
+/// Chains that each founding city offers at first.
+const OFFER_CHAINS: &str = "offer_chains";
+/// Blocks a second that each founding city offers at first.
+const OFFER_BLOCKS_PER_SECOND: &str = "offer_blocks_per_second";
+
+/// The founders' standing offer, until each makes its own. An offer is what is sold, not what is used at once: nearly all
+/// small applications sleep, and a parked one is rows. So a city of two cores takes 10,000 applications that each book what
+/// `app create` books unless told otherwise: 100,000 gas a second (four transfers), 16 MiB, a block a second.
+const OFFER: [(&str, u64); 4] = [
+    (OFFER_GAS_PER_SECOND, 1_000_000_000),
+    (OFFER_BYTES, 10_000 * (16 << 20)),
+    (OFFER_CHAINS, 10_000),
+    (OFFER_BLOCKS_PER_SECOND, 10_000),
+];
+/// The policy of an offer to every member.
+const EVERY_MEMBER: u8 = 1;
+
 /// Each parameter with the least and the most that makes a chain which works: a block holds the largest transaction of
-/// EIP-7825, and time-outs are those of any chain.
-const PARAMETERS: [(&str, u64, u64); 4] = [
+/// EIP-7825, and time-outs are those of any chain. An offer may be of nothing; more than this no machine has.
+const PARAMETERS: [(&str, u64, u64); 8] = [
     (GAS_LIMIT, 1 << 24, 1_000_000_000),
     (MINIMUM_INTERVAL_MS, 0, 60_000),
     (TIMEOUT_LEAST_MS, 50, 60_000),
     (TIMEOUT_MOST_MS, 50, 60_000),
+    (OFFER_GAS_PER_SECOND, 0, 1 << 50),
+    (OFFER_BYTES, 0, 1 << 60),
+    (OFFER_CHAINS, 0, u32::MAX as u64),
+    (OFFER_BLOCKS_PER_SECOND, 0, u32::MAX as u64),
 ];
 
 /// A network as it was founded, and its cities.
@@ -67,6 +96,16 @@ pub(crate) enum FoundingError {
     Count {
         /// How many there are.
         count: usize,
+    },
+    /// A card of a city that joins a network is no founder's.
+    #[error(
+        "cards[{index}]: network: the card is for the network {network}, a founder's is for none: make it with `causeway city init`"
+    )]
+    Network {
+        /// Counted from zero.
+        index: usize,
+        /// On the card.
+        network: B256,
     },
     /// Two cards for one thing.
     #[error("cards[{first}] and cards[{second}]: both have the same {what}")]
@@ -117,8 +156,9 @@ impl Network {
             (TIMEOUT_LEAST_MS, least_ms),
             (TIMEOUT_MOST_MS, most_ms),
         ];
+        let parameters = parameters.into_iter().chain(OFFER);
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
-        Self::found_with(name, cards, founded_ms, parameters.into())
+        Self::found_with(name, cards, founded_ms, parameters.collect())
     }
 
     /// Founds a network with the parameters given.
@@ -133,15 +173,18 @@ impl Network {
         parameters: BTreeMap<String, u64>,
     ) -> Result<Self, FoundingError> {
         check_count(cards.len())?;
+        check_network(&cards)?;
         check_apart(&cards)?;
         check_parameters(&parameters)?;
         cards.sort_by_key(|card| card.address);
         let addresses: Vec<Address> = cards.iter().map(|card| card.address).collect();
         let validators = equal_set(&addresses);
+        let mut members: Vec<Address> = cards.iter().map(|card| card.authority).collect();
+        members.sort_unstable();
         let founding = Founding {
             name: name.as_str().to_owned(),
             founded_ms,
-            members: addresses.clone(),
+            members,
             cities: addresses,
             validators,
             parameters: parameters.into_iter().collect(),
@@ -193,6 +236,30 @@ impl Network {
         }
     }
 
+    /// What the hub's contracts are told once, in the hub's genesis.
+    pub(crate) fn hub_founding(&self) -> abi::Founding {
+        // The bounds of the parameters are those of the numbers.
+        let small = |name| u32::try_from(parameter(&self.founding, name)).unwrap_or(u32::MAX);
+        let cities = self.cards.iter().map(Card::to_abi);
+        abi::Founding {
+            networkId: self.network_id.0,
+            chainIdPrefix: self.chain_id.get() >> APPLICATION_BITS,
+            hubRecord: self.record.encode().into(),
+            cities: cities
+                .map(|(card, proof)| abi::FoundingCity { card, proof })
+                .collect(),
+            offer: abi::Offer {
+                gasPerSecond: parameter(&self.founding, OFFER_GAS_PER_SECOND),
+                bytesStored: parameter(&self.founding, OFFER_BYTES),
+                chains: small(OFFER_CHAINS),
+                blocksPerSecond: small(OFFER_BLOCKS_PER_SECOND),
+                pricePerGasSecond: 0,
+                policy: EVERY_MEMBER,
+                listed: Vec::new(),
+            },
+        }
+    }
+
     /// The rules of the hub.
     pub(super) const fn record(&self) -> &Record {
         &self.record
@@ -222,13 +289,16 @@ fn hub_id(network_id: NetworkId) -> ChainId {
     ChainId::of_network(network_id, 0).expect("n = 0 is in range")
 }
 
-/// The record of a network's hub. Gas is free, and everybody may read, as befits a registry. Admission is open for the time
-/// being: the list of those who may send is kept by the hub's contracts, which are not there yet.
+/// A parameter of a founding; all of them are there, see [`check_parameters`].
+fn parameter(founding: &Founding, name: &str) -> u64 {
+    let found = founding.parameters.iter().find(|(known, _)| known == name);
+    found.map_or(0, |(_name, value)| *value)
+}
+
+/// The record of a network's hub. Gas is free, and everybody may read, as befits a registry. Admission is open: the
+/// contracts refuse what strangers ask of them.
 fn hub_record(founding: &Founding, chain_id: ChainId) -> Record {
-    let parameter = |name: &str| {
-        let found = founding.parameters.iter().find(|(known, _)| known == name);
-        found.map_or(0, |(_name, value)| *value)
-    };
+    let parameter = |name| parameter(founding, name);
     Record {
         chain_id,
         genesis_ms: founding.founded_ms,
@@ -257,6 +327,9 @@ pub(crate) fn same(one: &Card, other: &Card) -> Option<&'static str> {
     if one.endpoint.key() == other.endpoint.key() {
         return Some("endpoint");
     }
+    if one.authority == other.authority {
+        return Some("authority, and a network begins with one city a member");
+    }
     (one.member.key() == other.member.key())
         .then_some("member, and a network begins with one city a member")
 }
@@ -271,6 +344,17 @@ pub(super) fn check_count(count: usize) -> Result<(), FoundingError> {
         Ok(())
     } else {
         Err(FoundingError::Count { count })
+    }
+}
+
+fn check_network(cards: &[Card]) -> Result<(), FoundingError> {
+    let joining = cards.iter().position(|card| !card.network.is_zero());
+    match joining.and_then(|index| Some((index, cards.get(index)?))) {
+        None => Ok(()),
+        Some((index, card)) => Err(FoundingError::Network {
+            index,
+            network: card.network,
+        }),
     }
 }
 

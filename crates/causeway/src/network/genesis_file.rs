@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {
-//!   "version": 1,
+//!   "version": 2,
 //!   "founding": { "name": …, "founded_ms": …, "members": […], "cities": […], "validators": […], "parameters": {…} },
 //!   "cards": […],
 //!   "record": { "chain_id": …, … }
@@ -23,13 +23,21 @@ use crate::cities::card::{Card, CardError, CardFile};
 use crate::cities::names::{NameError, NetworkName};
 
 /// The version of the file that this program writes and knows.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 /// What is wrong with a genesis file; begins with the key where there is one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GenesisFileError {
     /// Not made by this release.
     #[error("version: {found} is not known, this program knows {VERSION}: use a newer release")]
     Version {
+        /// What was found.
+        found: u64,
+    },
+    /// Of a time when a city's card named no authority.
+    #[error(
+        "version: {found} is not read any more: make the cards anew and run `causeway network create` again"
+    )]
+    Old {
         /// What was found.
         found: u64,
     },

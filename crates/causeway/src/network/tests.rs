@@ -2,7 +2,7 @@
 
 use super::{CreateError, CreateOptions, Network, create, read_genesis};
 use crate::cities::card::{Card, Words, tests::card};
-use alloy_primitives::{B256, hex};
+use alloy_primitives::{Address, B256, hex};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -51,9 +51,9 @@ fn the_network_of_four_cards_is_pinned() {
     let network = four();
     assert_eq!(
         hex::encode_prefixed(network.network_id().0),
-        "0xd38546df405025bfbd0b22be5e0c8a15f6f8a23a9e796477b911e7d09de63c6e"
+        "0xe0a62457b497cb2c00f19307213ba0311c640d7cd4d7621ed06fed2996329478"
     );
-    assert_eq!(network.chain_id().get(), 2_132_557_531_447_296);
+    assert_eq!(network.chain_id().get(), 3_132_843_607_719_936);
     assert_eq!(
         hex::encode_prefixed(network.genesis().record.hash()),
         "0xe804be847e8e116a6d42af0bd190f66c763c29a771c8e3f7169587ce0bf4b815"
@@ -122,7 +122,8 @@ fn a_changed_file_is_refused_with_its_key() {
     let twice = [cards.as_slice(), &cards[..1]].concat();
     let five = [cards.as_slice(), std::slice::from_ref(&fifth)].concat();
     let table: Vec<(&str, Value, &str)> = vec![
-        ("/version", json!(2), "version: 2 is not known"),
+        ("/version", json!(3), "version: 3 is not known"),
+        ("/version", json!(1), "run `causeway network create` again"),
         ("/founding/name", json!("other"), "record.chain_id: "),
         (
             "/founding/name",
@@ -142,7 +143,7 @@ fn a_changed_file_is_refused_with_its_key() {
         ),
         (
             "/founding/members/0",
-            fifth["address"].clone(),
+            fifth["authority"].clone(),
             "founding.members: ",
         ),
         (
@@ -211,7 +212,8 @@ fn a_changed_file_is_refused_with_its_key() {
             fifth["proof"].clone(),
             "cards[2]: proof: it is not of",
         ),
-        ("/cards/2/version", json!(2), "cards[2]: version: 2"),
+        ("/cards/2/version", json!(3), "cards[2]: version: 3"),
+        ("/cards/2/version", json!(1), "cards[2]: version: 1"),
         (
             "/cards/2/tls_fingerprint",
             json!(1),
@@ -272,7 +274,7 @@ fn a_changed_file_is_refused_with_its_key() {
         line.contains("not as `causeway network create` wrote it"),
         "{line}"
     );
-    let turned = text.replacen("\"version\": 1,", "\"version\": 1, ", 1);
+    let turned = text.replacen("\"version\": 2,", "\"version\": 2, ", 1);
     let line = verdict(turned.as_bytes()).expect_err("a space more");
     assert!(line.contains("from byte 17 on"), "{line}");
 }
@@ -298,7 +300,9 @@ fn alike(change: impl Fn(&mut Words, &mut B256)) -> (Card, Card) {
     let make = |byte: u8, change: &dyn Fn(&mut Words, &mut B256)| {
         let card = card(byte);
         let mut words = Words {
+            network: card.network,
             member: card.member,
+            authority: card.authority,
             place: card.place,
             endpoint: card.endpoint,
             rpc: card.rpc,
@@ -334,6 +338,7 @@ fn cards_that_are_not_of_different_cities_are_refused() {
     let same_member = alike(|words, _| {
         words.member = "bank".parse().expect("a name");
     });
+    let same_authority = alike(|words, _| words.authority = Address::repeat_byte(8));
     let same_endpoint = alike(|words, _| {
         words.endpoint = "A.example:1".parse().expect("an endpoint");
     });
@@ -342,6 +347,7 @@ fn cards_that_are_not_of_different_cities_are_refused() {
         (same_tls, "same tls_fingerprint"),
         (same_member, "same member"),
         (same_endpoint, "same endpoint"),
+        (same_authority, "same authority"),
     ] {
         let dir = tempfile::tempdir().expect("a folder");
         let options = options(dir.path(), &[&pair.0, &pair.1], false);
@@ -385,4 +391,57 @@ fn a_city_is_of_the_network_under_the_key_that_the_others_know() {
     assert!(line.contains("TLS fingerprint"), "{line}");
     let (moved, _) = alike(|words, _| words.endpoint = "b.example:2".parse().expect("an endpoint"));
     assert!(network.check_member(path, &moved).is_ok());
+}
+
+#[test]
+fn a_city_that_joins_is_of_the_network_on_its_card_and_founds_none() {
+    let network = four();
+    let path = Path::new("genesis.json");
+    let joining = |id: B256| {
+        let (card, _) = alike(|words, _| words.network = id);
+        // Of no founder's key.
+        let words = Words {
+            network: id,
+            member: card.member,
+            authority: card.authority,
+            place: card.place,
+            endpoint: card.endpoint,
+            rpc: card.rpc,
+        };
+        let key = NodeKey::from_bytes(&[9; 32]).expect("a key");
+        Card::sign(words, B256::repeat_byte(9), &key)
+    };
+    let card = joining(network.network_id().0);
+    assert!(network.check_member(path, &card).is_ok());
+    let line = network
+        .check_member(path, &joining(B256::repeat_byte(1)))
+        .expect_err("another network's")
+        .to_string();
+    assert!(line.contains("its network is"), "{line}");
+    let name = "some".parse().expect("a name");
+    let error = Network::found(&name, vec![self::card(1), card], NOW_MS).expect_err("joining");
+    assert!(
+        error.to_string().starts_with("cards[1]: network: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_hub_is_told_of_members_cities_and_the_standing_offer() {
+    let network = four();
+    let founding = network.hub_founding();
+    assert_eq!(founding.networkId, network.network_id().0);
+    assert_eq!(founding.chainIdPrefix << 21, network.chain_id().get());
+    assert_eq!(founding.hubRecord, network.genesis().record.encode());
+    let nodes: Vec<Address> = founding.cities.iter().map(|city| city.card.node).collect();
+    assert_eq!(nodes, network.founding().cities);
+    let mut members: Vec<Address> = founding
+        .cities
+        .iter()
+        .map(|city| city.card.authority)
+        .collect();
+    members.sort();
+    assert_eq!(members, network.founding().members);
+    assert_eq!((founding.offer.chains, founding.offer.policy), (10_000, 1));
+    assert!(founding.cities.iter().all(|city| city.proof.len() == 65));
 }

@@ -1,7 +1,7 @@
 //! Cards: the golden one, and a table of bad ones.
 
 use super::{Card, CardFile, Words};
-use alloy_primitives::{B256, hex};
+use alloy_primitives::{Address, B256, hex};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -11,7 +11,9 @@ use types::NodeKey;
 pub(crate) fn card(byte: u8) -> Card {
     let key = NodeKey::from_bytes(&[byte; 32]).expect("a key");
     let words = Words {
+        network: B256::ZERO,
         member: format!("Member {byte}").parse().expect("a name"),
+        authority: Address::repeat_byte(byte),
         place: "CN SHA".parse().expect("a place"),
         endpoint: format!("city{byte}.example:7000")
             .parse()
@@ -50,24 +52,26 @@ fn the_digest_and_the_proof_are_pinned() {
     let card = card(7);
     assert_eq!(
         hex::encode_prefixed(card.digest()),
-        "0xc906d8efc590a37dd1d64b389f293880698f7beca3e81ca77a08f390e591591f"
+        "0x33ab6092cddb99ad24178016f50566ca548b7a61a3432d7bd09f35384be07bf8"
     );
     let mut bare = card.clone();
     bare.rpc = None;
     assert_eq!(
         hex::encode_prefixed(bare.digest()),
-        "0xb7b61cdec1ba26bcceb90f71cccf3a3da999016679cb56b0b205d31275407453"
+        "0x5ab218aca241cff726e5e72dda316351a0913a97abdef53afa049d2c7a2c7491"
     );
     let pinned = json!({
-        "version": 1,
+        "version": 2,
+        "network": B256::ZERO,
         "member": "Member 7",
+        "authority": "0x0707070707070707070707070707070707070707",
         "place": "CN SHA",
         "address": "0x4a62316623ad457f02cdc5d997ded67a383ec569",
         "tls_fingerprint": hex::encode_prefixed([7; 32]),
         "endpoint": "city7.example:7000",
         "rpc": "https://rpc7.example",
-        "proof": "0x6ba58d17cb88d195763e3dd015738587f893b16a7e3eaf4e7e856e6fb07af3c7\
-                  77d35eabc5fbf4addaa5192bcebf1938a72e346d12b092cef95a3bfa8e487e661b",
+        "proof": "0xb0109a188b7e31178ffc5978d39160f2669c32095aa7aa283822e88e86e970be\
+                  5d2d5d0bbdde266171a4696411584d2f8721bce8988db836c8826a3d9b6775541c",
     });
     assert_eq!(written(&card), pinned);
 }
@@ -78,7 +82,9 @@ fn a_card_reads_back() {
     assert_eq!(verdict(&written(&card).to_string()), Ok(card.clone()));
     let key = NodeKey::from_bytes(&[1; 32]).expect("a key");
     let words = Words {
+        network: B256::repeat_byte(9),
         member: card.member,
+        authority: card.authority,
         place: card.place,
         endpoint: card.endpoint,
         rpc: None,
@@ -94,8 +100,29 @@ fn a_changed_card_is_refused_with_its_key() {
     let good = written(&card(1));
     let other = written(&card(2));
     let table: &[(&str, Value, &str)] = &[
-        ("version", json!(2), "version: 2 is not known"),
-        ("version", json!("1"), "version: "),
+        ("version", json!(3), "version: 3 is not known"),
+        ("version", json!(1), "run `causeway city init` again"),
+        ("version", json!("2"), "version: "),
+        (
+            "network",
+            json!(B256::repeat_byte(1)),
+            "proof: it is not of",
+        ),
+        ("network", json!("0x"), "network: "),
+        (
+            "authority",
+            other["authority"].clone(),
+            "proof: it is not of",
+        ),
+        ("authority", json!(Address::ZERO), "authority: it is 0x0000"),
+        (
+            "authority",
+            json!("0x000000000000000000000000000000000000ca01"),
+            "of the hub's own contracts",
+        ),
+        ("member", json!("a\u{fe0f}b"), "member: a member's name"),
+        ("member", json!("a  b"), "member: a member's name"),
+        ("authority", good["address"].clone(), "authority: it is"),
         ("member", json!("Member 2"), "proof: it is not of"),
         ("member", json!(""), "member: a member's name"),
         ("member", json!("a\u{202e}b"), "member: a member's name"),
