@@ -251,7 +251,7 @@ impl Engine {
                 }
             }
             Err(error) if error.is_retryable() => return Err(error.into()),
-            Err(_) if !promised.is_kept(&transactions) => {
+            Err(_) if !promised.holds(&transactions) => {
                 call.accuse(from, "an outline of another block");
                 if let Some(height) = &mut self.height {
                     height.doubt(hash, from, self.set.validators().len() - 1);
@@ -460,7 +460,7 @@ impl Promised {
 
     /// Whether these are the block's transactions and requests. Otherwise nothing is known of the block, whatever became
     /// of them.
-    pub(super) fn is_kept(self, transactions: &[Arc<Transaction>]) -> bool {
+    pub(super) fn holds(self, transactions: &[Arc<Transaction>]) -> bool {
         let transactions: Vec<_> = transactions
             .iter()
             .map(|transaction| transaction.inner().clone())

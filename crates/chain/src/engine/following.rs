@@ -379,7 +379,7 @@ impl Engine {
         match self.execute(outline, &recovered, parent) {
             Ok(candidate) => Ok((candidate, certificate)),
             Err(error) if error.is_retryable() => Err(Bad::Here(error)),
-            Err(_) if !promised.is_kept(&recovered) => {
+            Err(_) if !promised.holds(&recovered) => {
                 Err(Bad::Theirs("another block's transactions"))
             }
             Err(error) => {

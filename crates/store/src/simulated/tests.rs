@@ -378,7 +378,7 @@ proptest! {
         let disk = Disk::new(seed);
         let mut cuts = Random::new(seed);
         let open = move || -> Box<dyn Tables> {
-            disk.power_cut(cuts.next());
+            disk.power_cut(cuts.draw());
             Box::new(disk.open_tables())
         };
         check_tables(Box::new(open), ops);
