@@ -12,6 +12,7 @@
 //! * `voting`: a height that is being agreed on.
 //! * `blocks`: the blocks that are proposed in it.
 //! * `following`: what other cities decided already.
+//! * `timing`: how long they are awaited.
 //! * `judging`: cities that lie without end.
 //! * `reading`: cities that follow the chain and do not vote.
 
@@ -19,15 +20,17 @@ mod blocks;
 mod following;
 mod judging;
 mod reading;
+mod timing;
 mod voting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_consensus::Transaction as _;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes};
-use consensus::{Ahead, Audience, Order, Timeouts};
+use consensus::{Ahead, Audience, Delays, Order, Timeouts};
 use execution::Transaction;
 use parking_lot::RwLock;
 use state::State;
@@ -54,7 +57,7 @@ use crate::{Block, Entry, Pool, Profile, ReadError, Reader, entry};
 pub struct Config {
     /// The node key.
     pub key: Arc<NodeKey>,
-    /// How long consensus waits.
+    /// How long consensus waits before delays are measured.
     pub timeouts: Timeouts,
 }
 
@@ -82,6 +85,9 @@ pub struct Engine {
     early: BTreeMap<Address, Outline>,
     waking: Waking,
     clocks: Clocks,
+    delays: Delays,
+    /// Validators of whom anything was heard since a turn of theirs passed without a block.
+    heard: BTreeSet<Address>,
     following: Following,
     readers: Readers,
     silence: Option<Silence>,
@@ -119,6 +125,15 @@ impl Engine {
             }
         };
         let order = Order::new(&set);
+        let bounds = profile
+            .record()
+            .map(|record| record.timeouts)
+            .unwrap_or_default();
+        let timeouts = config.timeouts.within(
+            Duration::from_millis(bounds.least_ms),
+            Duration::from_millis(bounds.most_ms),
+        );
+        let others = set.validators().len().saturating_sub(1);
         Ok(Self {
             profile,
             domain,
@@ -137,6 +152,8 @@ impl Engine {
             early: BTreeMap::new(),
             waking: Waking::default(),
             clocks: Clocks::default(),
+            delays: Delays::new(timeouts, others),
+            heard: BTreeSet::new(),
             following: Following::default(),
             readers: Readers::default(),
             silence: None,
@@ -335,6 +352,9 @@ impl Engine {
         if !self.is_validator() && message.is_of_a_height() {
             return Ok(call.out);
         }
+        if self.set.get(from).is_some() {
+            self.heard.insert(from);
+        }
         let weight = match message {
             PeerMessage::GetBlocks { .. } => 16,
             PeerMessage::GetOutline { .. }
@@ -403,10 +423,10 @@ impl Engine {
             ..
         } = decided;
         self.state.adopt(prepared);
-        let cause = self
-            .height
-            .take()
-            .map_or(Cause::Other, |height| height.cause);
+        let cause = self.height.take().map_or(Cause::Other, |height| {
+            self.learn_from(&height, certificate.round);
+            height.cause
+        });
         let mut call = Call::at(now_ms);
         self.advance_pool(&block, cause, &mut call);
         self.head = Head {

@@ -251,7 +251,7 @@ impl Host {
             height: self.height,
             round,
             kind,
-            duration: self.config.timeouts.duration(kind, round),
+            duration: self.config.duration(kind, round),
             generation: self.generation,
         };
         self.timers.retain(|timer| timer.kind != kind);

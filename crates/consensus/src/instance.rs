@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_primitives::B256;
 use arc_malachitebft_core_consensus::{
@@ -21,6 +22,7 @@ use crate::message::{Message, RoundCertificateKind};
 use crate::proposers::Turn;
 use crate::record::{Record, Value};
 use crate::step::{Config, Effect, Error, Input};
+use crate::timeouts::TimeoutKind;
 use crate::translation;
 
 /// One awake chain at one height.
@@ -163,6 +165,12 @@ impl Instance {
                 .any(|polka| polka.value_id.0 == block_hash)
         };
         voted || driver.round() > round || polka()
+    }
+
+    /// How long a timer of this kind runs in this round.
+    #[must_use]
+    pub fn duration(&self, kind: TimeoutKind, round: u32) -> Duration {
+        self.host.config.duration(kind, round)
     }
 
     /// The height that is being agreed on.

@@ -32,6 +32,7 @@
 mod ahead;
 mod authentic;
 mod context;
+mod delays;
 mod host;
 mod instance;
 mod message;
@@ -45,6 +46,7 @@ mod translation;
 
 pub use ahead::Ahead;
 pub use authentic::{Audience, Authentic, Refused, authenticate};
+pub use delays::Delays;
 pub use instance::Instance;
 pub use message::{
     DecodeError, FormError, MAX_MESSAGE_BYTES, Message, PolkaCertificate, PolkaSignature, Proposal,

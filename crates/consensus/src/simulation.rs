@@ -46,6 +46,7 @@ pub(crate) fn config(key: &Arc<NodeKey>) -> Config {
         key: Arc::clone(key),
         silent: false,
         timeouts,
+        proposers: Vec::new(),
     }
 }
 

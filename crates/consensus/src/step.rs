@@ -1,6 +1,7 @@
 //! What an instance is told, what it wants done, and how it fails.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use types::{Certificate, CertificateError, Domain, NodeKey};
@@ -8,7 +9,7 @@ use types::{Certificate, CertificateError, Domain, NodeKey};
 use crate::authentic::Authentic;
 use crate::message::Message;
 use crate::record::Record;
-use crate::timeouts::{Timeout, Timeouts};
+use crate::timeouts::{Timeout, TimeoutKind, Timeouts};
 
 /// Who this city is on this chain, and how long it waits.
 #[derive(Clone, Debug)]
@@ -21,6 +22,20 @@ pub struct Config {
     pub silent: bool,
     /// How long it waits.
     pub timeouts: Timeouts,
+    /// How long the proposer of each of the first rounds is awaited, before what the round adds; of
+    /// later rounds as the time-outs say.
+    pub proposers: Vec<Duration>,
+}
+
+impl Config {
+    /// How long a timer of this kind runs in this round.
+    pub(crate) fn duration(&self, kind: TimeoutKind, round: u32) -> Duration {
+        let place = usize::try_from(round).unwrap_or(usize::MAX);
+        match (kind, self.proposers.get(place)) {
+            (TimeoutKind::Propose, Some(base)) => self.timeouts.proposal(*base, round),
+            _ => self.timeouts.duration(kind, round),
+        }
+    }
 }
 
 /// What an instance is told.

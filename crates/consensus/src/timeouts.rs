@@ -1,7 +1,7 @@
 //! How long a round waits, and the timers that the host is asked to run.
 //!
-//! Durations are the chain's, from measured delay; whatever a record or a measurement says, none is
-//! shorter than 50 ms or longer than 60 s.
+//! Durations are the chain's, from measured delay ([`Delays`](crate::Delays)), within the bounds of
+//! its record; whatever these say, none is shorter than 50 ms or longer than 60 s.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 const MIN: Duration = Duration::from_millis(50);
 
 /// The longest time-out, however many rounds have passed.
-const MAX: Duration = Duration::from_secs(60);
+pub(crate) const MAX: Duration = Duration::from_secs(60);
 
 /// What a timer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,32 +53,62 @@ pub struct Timeouts {
     pub round_step: Duration,
     /// Wait before own votes are sent again.
     pub rebroadcast: Duration,
+    /// The shortest wait for a proposal or for votes.
+    pub least: Duration,
+    /// The longest, however many rounds have passed.
+    pub most: Duration,
 }
 
 impl Timeouts {
+    /// For cities on one continent: half a second for a body to be built, sent and executed, a few
+    /// round trips for votes.
+    pub const DEFAULT: Self = Self {
+        propose: Duration::from_millis(500),
+        vote: Duration::from_millis(200),
+        round_step: Duration::from_millis(250),
+        rebroadcast: Duration::from_secs(5),
+        least: MIN,
+        most: MAX,
+    };
+
+    /// The same between these bounds, as far as they lie between 50 ms and 60 s.
+    #[must_use]
+    pub fn within(self, least: Duration, most: Duration) -> Self {
+        let least = least.clamp(MIN, MAX);
+        let most = most.clamp(least, MAX);
+        Self {
+            least,
+            most,
+            ..self
+        }
+    }
+
     /// How long a timer of this kind runs in this round: between 50 ms and 60 s.
     #[must_use]
     pub fn duration(&self, kind: TimeoutKind, round: u32) -> Duration {
-        let base = match kind {
-            TimeoutKind::Propose => self.propose,
-            TimeoutKind::Prevote | TimeoutKind::Precommit => self.vote,
-            TimeoutKind::Rebroadcast => self.rebroadcast,
-        };
+        match kind {
+            TimeoutKind::Propose => self.proposal(self.propose, round),
+            TimeoutKind::Prevote | TimeoutKind::Precommit => self.proposal(self.vote, round),
+            TimeoutKind::Rebroadcast => self.grown(self.rebroadcast, round).clamp(MIN, MAX),
+        }
+    }
+
+    /// How long a proposer who is awaited for `base` in round 0 is awaited in this round.
+    #[must_use]
+    pub fn proposal(&self, base: Duration, round: u32) -> Duration {
+        let least = self.least.clamp(MIN, MAX);
+        let most = self.most.clamp(least, MAX);
+        self.grown(base, round).clamp(least, most)
+    }
+
+    fn grown(&self, base: Duration, round: u32) -> Duration {
         base.saturating_add(self.round_step.saturating_mul(round))
-            .clamp(MIN, MAX)
     }
 }
 
 impl Default for Timeouts {
-    /// For cities on one continent: half a second for a body to be built, sent and executed, a few
-    /// round trips for votes.
     fn default() -> Self {
-        Self {
-            propose: Duration::from_millis(500),
-            vote: Duration::from_millis(200),
-            round_step: Duration::from_millis(250),
-            rebroadcast: Duration::from_secs(5),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -102,12 +132,16 @@ mod tests {
             vote: Duration::ZERO,
             round_step: Duration::ZERO,
             rebroadcast: Duration::ZERO,
+            least: Duration::ZERO,
+            most: Duration::ZERO,
         };
         let long = Timeouts {
             propose: Duration::MAX,
             vote: Duration::MAX,
             round_step: Duration::MAX,
             rebroadcast: Duration::MAX,
+            least: Duration::ZERO,
+            most: Duration::MAX,
         };
         for kind in KINDS {
             assert_eq!(short.duration(kind, 7), Duration::from_millis(50));

@@ -180,3 +180,41 @@ fn power_may_end_before_any_effect() {
 fn an_engine_may_begin_anew_before_any_effect_and_a_city_be_silent() {
     crash_everywhere(End::Engine, Some(3));
 }
+
+/// How long proposers of first rounds were awaited in vain, in the order of the trace, in milliseconds.
+fn awaited_in_vain(trace: &[String]) -> Vec<f64> {
+    let over = trace
+        .iter()
+        .filter(|line| line.contains("round: 0, kind: Propose") && line.ends_with("is over"));
+    let duration = |line: &String| {
+        let (_, rest) = line.split_once("duration: ")?;
+        rest.split_once("ms,")?.0.parse().ok()
+    };
+    over.filter_map(duration).collect()
+}
+
+#[test]
+fn a_city_that_says_nothing_is_awaited_for_less_than_the_default_once_others_are_measured() {
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for seed in 0..24 {
+        let options = Options {
+            seed,
+            cities: Some(4),
+            calm: true,
+            silent: Some(3),
+            trace: true,
+            ..Options::default()
+        };
+        let outcome = simulation::run(options);
+        assert_eq!(outcome.failure, None, "seed {seed}");
+        let waits = awaited_in_vain(&outcome.trace);
+        if let [begin, .., end] = waits.as_slice() {
+            first.push(*begin);
+            last.push(*end);
+        }
+    }
+    assert!(first.len() >= 12, "{first:?}");
+    assert!(first.iter().all(|wait| *wait == 500.0), "{first:?}");
+    let mean = last.iter().sum::<f64>() / last.len() as f64;
+    assert!(mean < 450.0, "{last:?}");
+}

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use super::blocks::Partial;
+use super::timing::{TIMED_ROUNDS, Timed};
 use super::{
     Address, Arc, Audience, B256, BTreeMap, BTreeSet, Call, Candidate, Cause, Certificate, Effect,
     Engine, EngineError, HashMap, HashSet, Notice, PeerMessage, Timer,
@@ -55,6 +56,8 @@ pub(super) struct Height {
     said: Vec<Message>,
     /// Why it was started here.
     pub(super) cause: Cause,
+    /// When what happened that is timed.
+    pub(super) timed: Timed,
 }
 
 /// A proposal whose block has not been given to consensus.
@@ -78,6 +81,10 @@ impl Engine {
             // It was held: through whom it came does not matter any more.
             let from = signer(&message).unwrap_or_default();
             self.hear_now(from, &message, call)?;
+        }
+        if let (Cause::Transaction(_), Some(height)) = (cause, &mut self.height) {
+            // Whoever was woken by others, or is behind them, does not see how long they take.
+            height.enter(0, call.now_ms);
         }
         Ok(())
     }
@@ -156,7 +163,10 @@ impl Engine {
             domain: self.domain,
             key: Arc::clone(&self.config.key),
             silent: self.silence.is_some(),
-            timeouts: self.config.timeouts,
+            timeouts: self.delays.timeouts(),
+            proposers: (0..TIMED_ROUNDS)
+                .map(|round| self.delays.proposal(turn.proposer(round)))
+                .collect(),
         };
         let (instance, effects) =
             Instance::start(config, number, Arc::clone(&self.set), turn.clone(), replay)?;
@@ -172,6 +182,7 @@ impl Engine {
             wanted: None,
             said: Vec::new(),
             cause,
+            timed: Timed::default(),
         });
         self.absorb(effects, call)
     }
@@ -302,7 +313,6 @@ impl Engine {
     }
 
     fn next_verdict(&mut self, now_ms: u64) -> Option<consensus::Input> {
-        let timeouts = self.config.timeouts;
         let height = self.height.as_mut()?;
         let Height {
             instance,
@@ -310,6 +320,7 @@ impl Engine {
             candidates,
             refused,
             proposals,
+            timed,
             ..
         } = height;
         if instance.is_decided() {
@@ -325,7 +336,7 @@ impl Engine {
                     let timely = *pending.timely.get_or_insert_with(|| {
                         // Only a fresh block is judged by the clock.
                         let ms = types::header::time_ms(header).unwrap_or_default();
-                        let wait = timeouts.duration(TimeoutKind::Propose, proposal.round);
+                        let wait = instance.duration(TimeoutKind::Propose, proposal.round);
                         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                         let oldest = now_ms.saturating_sub(wait_ms.saturating_add(LATE_MS));
                         proposal.pol_round.is_some()
@@ -347,6 +358,11 @@ impl Engine {
                 }
             };
             pending.given = true;
+            let waited = timed.block(proposal.round, now_ms);
+            // What was kept back for its time says nothing of delays.
+            if let Some(waited) = waited.filter(|_| valid && pending.timely == Some(true)) {
+                self.delays.proposed(proposal.proposer, waited);
+            }
             return Some(consensus::Input::Value {
                 round: proposal.round,
                 pol_round: proposal.pol_round,
@@ -367,8 +383,15 @@ impl Engine {
         let Some(height) = &mut self.height else {
             return Ok(());
         };
+        let before = height.instance.round();
         let effects = height.instance.step(input)?;
-        self.absorb(effects, call)
+        self.absorb(effects, call)?;
+        if let Some(height) = &mut self.height
+            && height.instance.round() > before
+        {
+            height.enter(height.instance.round(), call.now_ms);
+        }
+        Ok(())
     }
 
     /// Turns the effects of consensus into those of the chain; answers a wish for a value after all that came with it.
@@ -414,6 +437,12 @@ impl Engine {
     fn publish(&mut self, message: Message, call: &mut Call) {
         if let Some(height) = &mut self.height {
             height.say(&message);
+            if let Message::Vote(vote) = &message
+                && vote.validator == self.config.key.address()
+                && let Some(waited) = height.timed.vote(vote, call.now_ms)
+            {
+                self.delays.voted(waited);
+            }
         }
         let outline = match &message {
             Message::Proposal(proposal) => self.outline_of(proposal.block_hash),
@@ -441,11 +470,15 @@ impl Engine {
         call: &mut Call,
     ) -> Result<(), EngineError> {
         let hash = certificate.block_hash;
-        let candidate = self
-            .height
-            .as_mut()
-            .and_then(|height| height.candidates.remove(&hash))
+        let height = self.height.as_mut();
+        let height = height.ok_or(EngineError::UnknownDecision { hash })?;
+        let candidate = height
+            .candidates
+            .remove(&hash)
             .ok_or(EngineError::UnknownDecision { hash })?;
+        if let Some(waited) = height.timed.decision(certificate.round, call.now_ms) {
+            self.delays.voted(waited);
+        }
         self.decide(candidate, certificate, call);
         Ok(())
     }
@@ -519,6 +552,14 @@ impl Engine {
 }
 
 impl Height {
+    /// A round begins here: from now on its proposer is awaited, unless its proposal is here already.
+    fn enter(&mut self, round: u32, now_ms: u64) {
+        let is_proposed = |pending: &Pending| pending.proposal.round == round;
+        if !self.proposals.iter().any(is_proposed) {
+            self.timed.enter(round, now_ms);
+        }
+    }
+
     /// Keeps a proposal; false when it is known, or when there are too many.
     fn pend(&mut self, proposal: Proposal) -> bool {
         let same_step = |pending: &&Pending| {
