@@ -1,6 +1,6 @@
-// Compiles every contract of this folder and of `test/` into `artifacts/NAME.json`: what Rust, the tests and
-// other tools load. The same sources give the same bytes everywhere: source names are relative, the compiler
-// is pinned and its metadata hash is left out.
+// Compiles every contract of this folder and of `test/` into `artifacts/NAME.json`, and those of `hub/` into
+// `artifacts/hub/NAME.json`: what Rust, the tests and other tools load. The same sources give the same bytes
+// everywhere: source names are relative, the compiler is pinned and its metadata hash is left out.
 //
 //   node build.mjs           writes the artifacts
 //   node build.mjs --check   writes nothing and fails when they differ from what is there
@@ -12,6 +12,10 @@ import { fileURLToPath } from "node:url";
 const solc = createRequire(import.meta.url)("solc");
 const here = fileURLToPath(new URL(".", import.meta.url));
 const artifacts = `${here}artifacts`;
+/** Where sources lie, and the folder of their artifacts. */
+const FOLDERS = { "": "", "test/": "", "hub/": "hub/" };
+/** Most bytes of a contract's code (EIP-170). The hub's would be installed all the same, but not run elsewhere. */
+const MAX_CODE = 24_576;
 
 const settings = {
   // What chains of ours run is newer; code for this version runs there and on most others.
@@ -19,19 +23,28 @@ const settings = {
   optimizer: { enabled: true, runs: 200 },
   metadata: { bytecodeHash: "none", appendCBOR: false },
   outputSelection: {
-    "*": { "": ["ast"], "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] },
+    "*": { "": ["ast"], "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode"] },
   },
 };
 
 function sources() {
   const found = {};
-  for (const folder of ["", "test/"]) {
+  for (const folder of Object.keys(FOLDERS)) {
     for (const name of readdirSync(here + folder).sort()) {
       if (name.endsWith(".sol"))
         found[folder + name] = { content: readFileSync(here + folder + name, "utf8") };
     }
   }
   return found;
+}
+
+/** Fails when a contract is too large, or when one of the hub needs what a genesis cannot give it. */
+function assertInstallable(sourceName, contractName, { object, immutableReferences }) {
+  const length = object.length / 2;
+  if (length > MAX_CODE) throw new Error(`${contractName} has ${length} bytes of code, above ${MAX_CODE}`);
+  if (sourceName.startsWith("hub/") && Object.keys(immutableReferences ?? {}).length > 0) {
+    throw new Error(`${contractName} has immutables, which only a constructor sets`);
+  }
 }
 
 /** All artifacts as a map from file name to content. */
@@ -49,6 +62,7 @@ function compile() {
     const kinds = new Map(source.ast.nodes.map((node) => [node.name, node.contractKind]));
     for (const [contractName, contract] of Object.entries(output.contracts[sourceName] ?? {})) {
       if (kinds.get(contractName) !== "contract") continue;
+      assertInstallable(sourceName, contractName, contract.evm.deployedBytecode);
       const artifact = {
         contractName,
         sourceName,
@@ -57,15 +71,23 @@ function compile() {
         bytecode: `0x${contract.evm.bytecode.object}`,
         deployedBytecode: `0x${contract.evm.deployedBytecode.object}`,
       };
-      files.set(`${contractName}.json`, `${JSON.stringify(artifact, null, 2)}\n`);
+      const folder = FOLDERS[sourceName.slice(0, sourceName.lastIndexOf("/") + 1)];
+      files.set(`${folder}${contractName}.json`, `${JSON.stringify(artifact, null, 2)}\n`);
     }
   }
   return files;
 }
 
 function present() {
-  mkdirSync(artifacts, { recursive: true });
-  return new Map(readdirSync(artifacts).map((name) => [name, readFileSync(`${artifacts}/${name}`, "utf8")]));
+  const found = new Map();
+  for (const folder of new Set(Object.values(FOLDERS))) {
+    mkdirSync(`${artifacts}/${folder}`, { recursive: true });
+    for (const name of readdirSync(`${artifacts}/${folder}`)) {
+      if (name.endsWith(".json"))
+        found.set(folder + name, readFileSync(`${artifacts}/${folder}${name}`, "utf8"));
+    }
+  }
+  return found;
 }
 
 const wanted = compile();
