@@ -115,6 +115,7 @@ fn a_third_may_lie_and_strangers_are_not_heard() {
         "Byzantine: invalid block",
         "Byzantine: untimely block",
         "Byzantine: withheld body",
+        "Byzantine: false outline",
         "Byzantine: stale certificate",
         "Byzantine: flipped recovery id",
         "Byzantine: garbage",

@@ -38,6 +38,8 @@ pub(super) enum Vice {
     Untimely,
     /// Names a block and does not show it.
     WithheldBody,
+    /// Shows a block as one of other transactions.
+    FalseOutline,
     /// Shows certificates of other heights, and tips that are not there.
     StaleCertificate,
     /// Signs with the other recovery id, and flips that of others.
@@ -61,6 +63,7 @@ impl Vice {
         Self::InvalidBlock,
         Self::Untimely,
         Self::WithheldBody,
+        Self::FalseOutline,
         Self::StaleCertificate,
         Self::FlippedRecoveryId,
         Self::Garbage,
@@ -79,6 +82,7 @@ impl Vice {
             Self::InvalidBlock => "Byzantine: invalid block",
             Self::Untimely => "Byzantine: untimely block",
             Self::WithheldBody => "Byzantine: withheld body",
+            Self::FalseOutline => "Byzantine: false outline",
             Self::StaleCertificate => "Byzantine: stale certificate",
             Self::FlippedRecoveryId => "Byzantine: flipped recovery id",
             Self::Garbage => "Byzantine: garbage",
@@ -266,6 +270,7 @@ impl Byzantine {
             Vice::InvalidBlock,
             Vice::Untimely,
             Vice::WithheldBody,
+            Vice::FalseOutline,
         ]
         .iter()
         .any(|vice| self.has(*vice))
@@ -275,7 +280,8 @@ impl Byzantine {
     fn propose(&mut self, to: &[usize], outline: &Outline, random: &mut Random) -> Vec<Parcel> {
         let hash = outline.header.hash_slow();
         let Some(proposal) = self.held.take().filter(|held| held.block_hash == hash) else {
-            return parcels(to, &PeerMessage::Outline(Box::new(outline.clone())));
+            let outline = self.shown(outline, random);
+            return parcels(to, &PeerMessage::Outline(Box::new(outline)));
         };
         let mut versions = vec![(proposal, outline.clone())];
         for vice in [Vice::TwoProposals, Vice::InvalidBlock, Vice::Untimely] {
@@ -307,14 +313,21 @@ impl Byzantine {
                 let named = PeerMessage::Consensus(Message::Proposal(*proposal));
                 out.extend(parcels(&[to], &named));
                 if !(self.has(Vice::WithheldBody) && random.chance(1, 2)) {
-                    out.extend(parcels(
-                        &[to],
-                        &PeerMessage::Outline(Box::new(outline.clone())),
-                    ));
+                    let outline = self.shown(outline, random);
+                    out.extend(parcels(&[to], &PeerMessage::Outline(Box::new(outline))));
                 }
             }
         }
         out
+    }
+
+    /// An outline as it is, or a false one of the same block.
+    fn shown(&self, outline: &Outline, random: &mut Random) -> Outline {
+        let mut shown = outline.clone();
+        if self.has(Vice::FalseOutline) && random.chance(1, 2) {
+            forge::falsify(&mut shown, random);
+        }
+        shown
     }
 
     fn vote(&mut self, to: &[usize], mut vote: Vote, random: &mut Random) -> Vec<Parcel> {

@@ -107,31 +107,33 @@ pub(super) enum Phase {
     Over,
 }
 
+fn genesis(seed: u64, plan: &Plan) -> Genesis {
+    let genesis_ms = u64::try_from(BEGINNING_MS).unwrap_or(0) - 1_000;
+    // Cities outside the set may read every other chain.
+    let readers = if seed.is_multiple_of(2) {
+        Readers::Anyone
+    } else {
+        Readers::Placed
+    };
+    let record = Record {
+        readers,
+        minimum_interval_ms: plan.minimum_interval_ms,
+        ..Record::development(CHAIN, genesis_ms)
+    };
+    Genesis {
+        record,
+        validators: plan.validators.clone(),
+        network_id: NetworkId(B256::repeat_byte(3)),
+        creator: None,
+        registry: None,
+    }
+}
+
 impl World {
     pub(super) fn new(seed: u64, plan: Plan, trace: bool) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
-        let network_id = NetworkId(B256::repeat_byte(3));
-        let genesis_ms = u64::try_from(BEGINNING_MS).unwrap_or(0) - 1_000;
-        // Cities outside the set may read every other chain.
-        let readers = if seed.is_multiple_of(2) {
-            Readers::Anyone
-        } else {
-            Readers::Placed
-        };
-        let record = Record {
-            readers,
-            minimum_interval_ms: plan.minimum_interval_ms,
-            ..Record::development(CHAIN, genesis_ms)
-        };
-        let validators = plan.validators.clone();
-        let genesis = Genesis {
-            record,
-            validators,
-            network_id,
-            creator: None,
-            registry: None,
-        };
-        let domain = Domain::new(CHAIN, network_id);
+        let genesis = genesis(seed, &plan);
+        let domain = Domain::new(CHAIN, genesis.network_id);
         let cities: Vec<_> = plan
             .cities
             .iter()

@@ -175,6 +175,15 @@ fn asks(known: Known, random: &mut Random) -> PeerMessage {
     }
 }
 
+/// The same block, as one of other transactions or requests.
+pub(super) fn falsify(outline: &mut Outline, random: &mut Random) {
+    match random.below(3) {
+        0 => outline.transactions.clear(),
+        1 => outline.transactions.push(random.hash()),
+        _ => outline.requests.clear(),
+    }
+}
+
 /// Another block than this one: valid, or not, or of another time.
 pub(super) fn twin(outline: &Outline, vice: Vice, random: &mut Random) -> Outline {
     let mut twin = outline.clone();
