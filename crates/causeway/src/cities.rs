@@ -22,6 +22,7 @@ pub(crate) mod keys;
 pub(crate) mod keystore;
 pub(crate) mod names;
 pub(crate) mod password;
+pub(crate) mod registered;
 pub(crate) mod run;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +59,18 @@ enum Command {
     Check(check::Options),
     /// Runs a city of a network.
     Run(run::Options),
+    /// Lists the cities that the hub knows.
+    List(registered::ListOptions),
+    /// Shows a city as the hub knows it: place, offer, and what is taken of it.
+    Show(registered::ShowOptions),
+    /// Brings in a further city of a member, by the member's own word.
+    Register(registered::RegisterOptions),
+    /// Says what a city hosts, for whom, at which price.
+    Offer(registered::OfferOptions),
+    /// Says where a city is reached.
+    Endpoint(registered::EndpointOptions),
+    /// Takes a city out of service for ever, once nothing is placed on it.
+    Retire(registered::RetireOptions),
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
@@ -66,6 +79,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Join(options) => join::run(options).await,
         Command::Check(options) => check::run(options).await,
         Command::Run(options) => run::run(options).await,
+        Command::List(options) => registered::list(options).await,
+        Command::Show(options) => registered::show(options).await,
+        Command::Register(options) => registered::register(options).await,
+        Command::Offer(options) => registered::offer(options).await,
+        Command::Endpoint(options) => registered::endpoint(options).await,
+        Command::Retire(options) => registered::retire(options).await,
     }
 }
 

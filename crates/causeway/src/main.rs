@@ -3,11 +3,16 @@
 //! Standard output is a command's result and nothing else; everything else goes to standard error.
 
 mod admin;
+mod application;
 mod cities;
 mod city;
 mod demo;
 mod dev;
 mod development;
+mod exit;
+mod governance;
+mod hub_client;
+mod member;
 mod metrics;
 mod network;
 mod telemetry;
@@ -42,8 +47,14 @@ enum Command {
     Dev(dev::Options),
     /// Shows the main job: starts a chain, deploys a token, transfers it, and checks the proofs.
     Demo(demo::Options),
-    /// Makes and checks a city: a node that an institution runs in a place.
+    /// Makes, runs and offers a city: a node that an institution runs in a place.
     City(cities::Options),
+    /// Shows the institutions of a network.
+    Member(member::Options),
+    /// Proposes, votes, and executes what members decided.
+    Governance(governance::Options),
+    /// Places applications on cities, and shows them.
+    App(application::Options),
     /// Founds a network from its cities' cards, and shows what founds one.
     Network(network::Options),
     /// Checks a stopped city's data: links, certificates, and roots computed anew.
@@ -65,6 +76,15 @@ fn main() -> ExitCode {
         Command::City(options) => {
             city::runtime().and_then(|runtime| runtime.block_on(cities::run(options)))
         }
+        Command::Member(options) => {
+            city::runtime().and_then(|runtime| runtime.block_on(member::run(options)))
+        }
+        Command::Governance(options) => {
+            city::runtime().and_then(|runtime| runtime.block_on(governance::run(options)))
+        }
+        Command::App(options) => {
+            city::runtime().and_then(|runtime| runtime.block_on(application::run(options)))
+        }
         Command::Network(options) => network::run(options),
         Command::Verify(options) => {
             city::runtime().and_then(|runtime| runtime.block_on(verify::run(options)))
@@ -75,7 +95,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::say(&format!("causeway: {error:#}"));
-            ExitCode::FAILURE
+            exit::code(&error)
         }
     }
 }

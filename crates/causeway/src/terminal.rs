@@ -1,6 +1,6 @@
 //! Words for whoever looks, and results for whoever pipes.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;
 
 use comfy_table::Table;
@@ -42,6 +42,41 @@ pub(crate) fn facts(title: &str, rows: &[(&str, String)]) -> anyhow::Result<()> 
         .map(|(name, value)| format!("{name}: {value}"))
         .collect();
     result(&lines.join("\n"))
+}
+
+/// Entries as result, on standard output: a table when a person looks, fields between tabs in a pipe. Both begin with the
+/// fields' names.
+pub(crate) fn list(names: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() {
+        let mut table = Table::new();
+        table.load_preset(UTF8_FULL_CONDENSED);
+        table.set_header(names);
+        for row in rows {
+            table.add_row(row);
+        }
+        return result(&table.to_string());
+    }
+    let lines = rows.iter().map(|row| row.join("\t"));
+    let lines: Vec<String> = std::iter::once(names.join("\t")).chain(lines).collect();
+    result(&lines.join("\n"))
+}
+
+/// Whether a person can be asked.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && is_watched()
+}
+
+/// Asks a person; whatever is not yes is no.
+pub(crate) fn ask(question: &str) -> anyhow::Result<bool> {
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().take(64).read_line(&mut line)?;
+    Ok(matches!(
+        line.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
 }
 
 /// Steps of something that takes a while: a spinner that becomes a tick on a terminal, lines in a pipe.

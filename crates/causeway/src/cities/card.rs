@@ -25,7 +25,6 @@
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes};
-use alloy_sol_types::{Eip712Domain, SolStruct as _, sol};
 use hub::abi;
 use serde::{Deserialize, Serialize};
 use types::{NodeKey, Signature, SignatureError, recover};
@@ -34,24 +33,9 @@ use super::files::{self, FileError, JsonError};
 use super::names::{Endpoint, MemberName, NameError, Place, RpcUrl};
 
 /// The version of a card that this program writes and knows.
-pub(crate) const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = hub::card::VERSION;
 /// Most bytes of a card's file; a card has less than 2 KiB.
 const MAX_FILE: u64 = 16 << 10;
-
-sol! {
-    #[derive(Debug)]
-    struct CityCard {
-        uint64 version;
-        bytes32 network;
-        string member;
-        address authority;
-        string place;
-        address node;
-        bytes32 tlsFingerprint;
-        string endpoint;
-        string rpc;
-    }
-}
 
 /// A card whose words are sound and whose proof holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,19 +275,7 @@ impl Card {
 
     /// What the proof signs.
     fn digest(&self) -> B256 {
-        let domain = Eip712Domain::new(Some("Causeway".into()), Some("1".into()), None, None, None);
-        CityCard {
-            version: VERSION,
-            network: self.network,
-            member: self.member.as_str().to_owned(),
-            authority: self.authority,
-            place: self.place.as_str().to_owned(),
-            node: self.address,
-            tlsFingerprint: self.tls_fingerprint,
-            endpoint: self.endpoint.as_str().to_owned(),
-            rpc: self.rpc_text(),
-        }
-        .eip712_signing_hash(&domain)
+        hub::card::digest(&self.to_abi().0)
     }
 }
 

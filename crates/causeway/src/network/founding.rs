@@ -57,16 +57,17 @@ const OFFER: [(&str, u64); 4] = [
 const EVERY_MEMBER: u8 = 1;
 
 /// Each parameter with the least and the most that makes a chain which works: a block holds the largest transaction of
-/// EIP-7825, and time-outs are those of any chain. An offer may be of nothing; more than this no machine has.
+/// EIP-7825, and time-outs are those of any chain. An offer may be of nothing, and its most is what
+/// the hub's contracts take.
 const PARAMETERS: [(&str, u64, u64); 8] = [
     (GAS_LIMIT, 1 << 24, 1_000_000_000),
     (MINIMUM_INTERVAL_MS, 0, 60_000),
     (TIMEOUT_LEAST_MS, 50, 60_000),
     (TIMEOUT_MOST_MS, 50, 60_000),
-    (OFFER_GAS_PER_SECOND, 0, 1 << 50),
+    (OFFER_GAS_PER_SECOND, 0, 1_000_000_000_000),
     (OFFER_BYTES, 0, 1 << 60),
-    (OFFER_CHAINS, 0, u32::MAX as u64),
-    (OFFER_BLOCKS_PER_SECOND, 0, u32::MAX as u64),
+    (OFFER_CHAINS, 0, 1_000_000),
+    (OFFER_BLOCKS_PER_SECOND, 0, 1_000_000_000),
 ];
 
 /// A network as it was founded, and its cities.
@@ -232,7 +233,7 @@ impl Network {
             validators: self.founding.validators.clone(),
             network_id: self.network_id,
             creator: None,
-            registry: None,
+            registry: Some(hub::contracts::registry(&self.hub_founding())),
         }
     }
 

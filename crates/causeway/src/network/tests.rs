@@ -56,7 +56,7 @@ fn the_network_of_four_cards_is_pinned() {
     assert_eq!(network.chain_id().get(), 3_132_843_607_719_936);
     assert_eq!(
         hex::encode_prefixed(network.genesis().record.hash()),
-        "0xe804be847e8e116a6d42af0bd190f66c763c29a771c8e3f7169587ce0bf4b815"
+        "0x44f9f0537d89384d1f95b0551fb13fadd77831ca3687e782e237ebcf244f10f5"
     );
     assert_eq!(network.genesis().record.readers, Readers::Anyone);
     assert!(!network.genesis().record.development);

@@ -1,0 +1,133 @@
+//! The registry's lists, page by page, and finding something in them by what people call it.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::Address;
+use hub::abi::{
+    APPLICATIONS, Application, CITIES, City, GOVERNANCE, IApplications, ICities, IGovernance,
+    IMembers, MEMBERS, Member,
+};
+
+use super::abi::{IOwned, IProposals, Proposal};
+use super::{Hub, HubError};
+
+/// Entries that one question asks for.
+const PAGE: u32 = 100;
+/// Numbers of members and cities that the contracts give out.
+const MOST: u32 = 4_096;
+/// The status of what is in force.
+pub(crate) const ACTIVE: u8 = 1;
+
+impl Hub {
+    /// All members there ever were, in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn members(&self) -> Result<Vec<Member>, HubError> {
+        let count = self.view(MEMBERS, &IMembers::countCall {}).await?.min(MOST);
+        let mut all = Vec::new();
+        for from in (1..=count).step_by(PAGE as usize) {
+            let page = IMembers::membersCall { from, limit: PAGE };
+            all.extend(self.view(MEMBERS, &page).await?);
+        }
+        Ok(all)
+    }
+
+    /// The names of all members, by number.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn member_names(&self) -> Result<BTreeMap<u32, String>, HubError> {
+        let members = self.members().await?.into_iter();
+        Ok(members.map(|member| (member.id, member.name)).collect())
+    }
+
+    /// The member for which an address speaks.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn member_of(&self, authority: Address) -> Result<Option<u32>, HubError> {
+        let id = self
+            .view(MEMBERS, &IMembers::idOfCall { authority })
+            .await?;
+        Ok((id > 0).then_some(id))
+    }
+
+    /// All cities there ever were, in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn cities(&self) -> Result<Vec<City>, HubError> {
+        let count = self.view(CITIES, &ICities::countCall {}).await?.min(MOST);
+        let mut all = Vec::new();
+        for from in (1..=count).step_by(PAGE as usize) {
+            let page = ICities::citiesCall { from, limit: PAGE };
+            all.extend(self.view(CITIES, &page).await?);
+        }
+        Ok(all)
+    }
+
+    /// One city.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn city(&self, id: u32) -> Result<City, HubError> {
+        self.view(CITIES, &ICities::cityCall { id }).await
+    }
+
+    /// The greatest number of an application.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn application_count(&self) -> Result<u64, HubError> {
+        self.view(APPLICATIONS, &IApplications::countCall {}).await
+    }
+
+    /// One application.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn application(&self, n: u64) -> Result<Application, HubError> {
+        let question = IApplications::applicationCall { n };
+        self.view(APPLICATIONS, &question).await
+    }
+
+    /// The application with this name, if there is or was one.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn application_named(&self, name: &str) -> Result<Option<u64>, HubError> {
+        let question = IOwned::byNameCall {
+            name: name.to_owned(),
+        };
+        let n = self.view(APPLICATIONS, &question).await?;
+        Ok((n > 0).then_some(n))
+    }
+
+    /// The greatest number of a proposal.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn proposal_count(&self) -> Result<u32, HubError> {
+        self.view(GOVERNANCE, &IGovernance::countCall {}).await
+    }
+
+    /// One proposal.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn proposal(&self, id: u32) -> Result<Proposal, HubError> {
+        self.view(GOVERNANCE, &IProposals::proposalCall { id })
+            .await
+    }
+}
