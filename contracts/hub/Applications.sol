@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ACTIVE, CITIES, GOVERNANCE, MEMBERS, MAX_PAGE, IApplications, sort} from "./Hub.sol";
+import {ACTIVE, REMOVED, CITIES, GOVERNANCE, MEMBERS, MAX_PAGE, IApplications, sort} from "./Hub.sol";
 import {Application, Capacity, Specification} from "./Hub.sol";
-import {NotAllowed, NotAMember, UnknownApplication, TooMany} from "./Hub.sol";
+import {NotAllowed, NotAMember, MemberNotActive, UnknownApplication, TooMany} from "./Hub.sol";
 import {Records, Rules} from "./Records.sol";
 import {Words} from "./Words.sol";
 
@@ -153,12 +153,21 @@ contract Applications is IApplications {
         uint32 own = MEMBERS.idOf(account);
         if (account == address(0) || own != 0) revert SponsoredElsewhere(account, own);
         Sponsored storage sponsored = _sponsored[account];
-        if (sponsored.left != 0 && sponsored.member != member) {
-            revert SponsoredElsewhere(account, sponsored.member);
+        uint32 other = sponsored.left == 0 ? member : sponsored.member;
+        if (other != member && MEMBERS.statusOf(other) != REMOVED) {
+            revert SponsoredElsewhere(account, other);
         }
         sponsored.member = member;
         sponsored.left = creations;
         emit SponsoredBy(member, account, creations);
+    }
+
+    /// @notice Gives up what a member lets the caller create, so that another member can sponsor it.
+    function renounce() external {
+        Sponsored storage sponsored = _sponsored[msg.sender];
+        if (sponsored.left == 0) revert NotAMember(msg.sender);
+        sponsored.left = 0;
+        emit SponsoredBy(sponsored.member, msg.sender, 0);
     }
 
     /// @notice Gives an application of the caller's to somebody else.
@@ -370,7 +379,7 @@ contract Applications is IApplications {
         member = sponsored.member;
         if (sponsored.left == 0) revert NotAMember(account);
         uint8 status = MEMBERS.statusOf(member);
-        if (status != ACTIVE) revert NotAMember(account);
+        if (status != ACTIVE) revert MemberNotActive(member, status);
     }
 
     /// @dev All of a specification but its cities.

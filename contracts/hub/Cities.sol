@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 import {ACTIVE, SUSPENDED, REMOVED, MAX_CITIES, MAX_LISTED, MAX_PAGE, MAX_PLACED} from "./Hub.sol";
 import {APPLICATIONS, GOVERNANCE, MEMBERS, ICities, placedWord, sort} from "./Hub.sol";
 import {Capacity, Card, City, Offer} from "./Hub.sol";
-import {NotAllowed, NotAMember, MemberNotActive, UnknownCity, UnknownMember, TooMany} from "./Hub.sol";
+import {NotAllowed, UnknownCity, UnknownMember, TooMany} from "./Hub.sol";
 import {Cards} from "./Cards.sol";
 import {Words} from "./Words.sol";
 
@@ -241,6 +241,7 @@ contract Cities is ICities {
 
     /// @notice The node keys of cities.
     function nodes(uint32[] calldata ids) external view returns (address[] memory found_) {
+        if (ids.length > MAX_PLACED) revert TooMany(ids.length, MAX_PLACED);
         found_ = new address[](ids.length);
         for (uint256 i = 0; i < ids.length; ++i) found_[i] = _row(ids[i]).node;
     }
@@ -276,9 +277,8 @@ contract Cities is ICities {
     /// @notice Reverts if the hub could stand still without this member and this city (0: none).
     function checkHub(uint32 member, uint32 id) external view {
         uint256 size = _founders;
-        if (member > size && id > size) return;
-        if (member == 0 && id > size) return;
-        if (id == 0 && member > size) return;
+        bool concerned = (member != 0 && member <= size) || (id != 0 && id <= size);
+        if (!concerned) return;
         uint256 missing = 0;
         for (uint32 i = 1; i <= size; ++i) {
             if (i == member || i == id || _status(_rows[i]) != ACTIVE) ++missing;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ACTIVE, SUSPENDED, REMOVED, MAX_FOUNDERS, MAX_PAGE, SYSTEM} from "./Hub.sol";
+import {ACTIVE, SUSPENDED, REMOVED, MAX_FOUNDERS, SYSTEM} from "./Hub.sol";
 import {APPLICATIONS, CITIES, MEMBERS, IGovernance} from "./Hub.sol";
 import {Card, Fork, Founding, FoundingCity, Parameter, Proposal} from "./Hub.sol";
 import {NotAllowed, MemberNotActive, UnknownMember, TooMany} from "./Hub.sol";
@@ -270,6 +270,18 @@ contract Governance is IGovernance {
         return _forks;
     }
 
+    /// @notice What the payload of a proposal to admit a member says.
+    function readAdmission(
+        bytes calldata payload
+    ) external pure returns (Card memory card, bytes memory proof) {
+        return abi.decode(payload, (Card, bytes));
+    }
+
+    /// @notice What the payload of a proposal to activate a fork says.
+    function readFork(bytes calldata payload) external pure returns (string memory name, uint64 activation) {
+        return abi.decode(payload, (string, uint64));
+    }
+
     /// @notice The value of a parameter; its name in ASCII, filled up with zero bytes. 0 if there is none.
     function parameter(bytes32 name) public view returns (uint64) {
         return _parameters[name];
@@ -361,35 +373,34 @@ contract Governance is IGovernance {
     /// @dev Reverts unless a proposal could be executed now, with what is in the way.
     function _check(uint8 kind, bytes memory payload) private view {
         if (kind == ADMIT_MEMBER) {
+            _checkReadable(abi.encodeCall(this.readAdmission, (payload)));
             (Card memory card, bytes memory proof) = abi.decode(payload, (Card, bytes));
             _checkCanonical(payload, abi.encode(card, proof));
             MEMBERS.checkAdmission(card.member, card.authority);
             CITIES.checkCard(card, proof);
         } else if (kind >= SUSPEND_MEMBER && kind <= REMOVE_MEMBER) _checkMember(kind, payload);
         else if (kind == RESTORE_AUTHORITY) {
-            (uint32 member, address authority) = abi.decode(payload, (uint32, address));
-            _checkCanonical(payload, abi.encode(member, authority));
-            MEMBERS.checkAuthority(member, authority);
+            (uint256 member, uint256 authority) = _pair(payload);
+            if (member > type(uint32).max || authority > type(uint160).max) revert PayloadNotCanonical();
+            MEMBERS.checkAuthority(uint32(member), address(uint160(authority)));
         } else if (kind >= SUSPEND_CITY && kind <= REMOVE_CITY) _checkCity(kind, payload);
         else if (kind == SET_PARAMETER) {
-            (bytes32 name, uint64 value) = abi.decode(payload, (bytes32, uint64));
-            _checkCanonical(payload, abi.encode(name, value));
-            _checkParameter(name, value);
+            (uint256 name, uint256 value) = _pair(payload);
+            if (value > type(uint64).max) revert PayloadNotCanonical();
+            _checkParameter(bytes32(name), uint64(value));
         } else if (kind == ACTIVATE_FORK) _checkFork(payload);
         else revert UnknownKind(kind);
     }
 
     function _checkMember(uint8 kind, bytes memory payload) private view {
-        uint32 member = abi.decode(payload, (uint32));
-        _checkCanonical(payload, abi.encode(member));
+        uint32 member = _number(payload);
         if (kind == RESTORE_MEMBER) return MEMBERS.checkStatus(member, ACTIVE);
         MEMBERS.checkStatus(member, kind == SUSPEND_MEMBER ? SUSPENDED : REMOVED);
         CITIES.checkHub(member, 0);
     }
 
     function _checkCity(uint8 kind, bytes memory payload) private view {
-        uint32 city = abi.decode(payload, (uint32));
-        _checkCanonical(payload, abi.encode(city));
+        uint32 city = _number(payload);
         if (kind == RESTORE_CITY) return CITIES.checkStatus(city, ACTIVE);
         CITIES.checkStatus(city, kind == SUSPEND_CITY ? SUSPENDED : REMOVED);
         CITIES.checkHub(0, city);
@@ -410,12 +421,19 @@ contract Governance is IGovernance {
     }
 
     function _checkFork(bytes memory payload) private view {
+        _checkReadable(abi.encodeCall(this.readFork, (payload)));
         (string memory name, uint64 activation) = abi.decode(payload, (string, uint64));
         _checkCanonical(payload, abi.encode(name, activation));
         if (_forks.length >= MAX_FORKS) revert TooMany(_forks.length + 1, MAX_FORKS);
         Words.checkApplicationName(name);
         if (_isFork[keccak256(bytes(name))]) revert ForkKnown(name);
         if (activation <= block.timestamp) revert ForkInThePast(name, activation);
+    }
+
+    /// @dev Reverts unless one of this contract's readers takes a payload: a decoder's own refusal has no words.
+    function _checkReadable(bytes memory question) private view {
+        (bool readable, ) = address(this).staticcall(question);
+        if (!readable) revert PayloadNotCanonical();
     }
 
     /// @dev Votes of members that are in force. What cannot be undone, or gives power over a member or the rules,
@@ -426,13 +444,11 @@ contract Governance is IGovernance {
                 kind == RESTORE_AUTHORITY ||
                 kind == REMOVE_CITY ||
                 kind == SET_PARAMETER;
-        uint256 active = 0;
         uint32 words = (MEMBERS.count() >> 8) + 1;
         for (uint32 word = 0; word < words; ++word) {
             uint256 bits = MEMBERS.activeBits(word);
             tally.votesFor += _ones(_for[id][word] & bits);
             tally.votesAgainst += _ones(_against[id][word] & bits);
-            active += _ones(bits);
             tally.electorate += _ones(grave ? MEMBERS.presentBits(word) : bits);
         }
         uint64 threshold = parameter(grave ? bytes32("removalThreshold") : bytes32("threshold"));
@@ -441,8 +457,8 @@ contract Governance is IGovernance {
         uint256 cast = uint256(tally.votesFor) + tally.votesAgainst;
         bool enough = cast * 1000 >= size * parameter("quorum");
         tally.passed = enough && tally.votesFor >= tally.needed;
-        // Those that did not vote yet are not enough.
-        tally.lost = active - tally.votesAgainst < tally.needed;
+        // Those that are not against are not enough.
+        tally.lost = size - tally.votesAgainst < tally.needed;
     }
 
     /// @dev As it stands now: time alone ends a vote and lets what passed lapse.
@@ -459,6 +475,19 @@ contract Governance is IGovernance {
 
     function _checkCanonical(bytes memory payload, bytes memory encoded) private pure {
         if (keccak256(payload) != keccak256(encoded)) revert PayloadNotCanonical();
+    }
+
+    /// @dev The one number of a payload.
+    function _number(bytes memory payload) private pure returns (uint32) {
+        uint256 word = payload.length == 32 ? uint256(bytes32(payload)) : type(uint256).max;
+        if (word > type(uint32).max) revert PayloadNotCanonical();
+        return uint32(word);
+    }
+
+    /// @dev The two words of a payload.
+    function _pair(bytes memory payload) private pure returns (uint256, uint256) {
+        if (payload.length != 64) revert PayloadNotCanonical();
+        return abi.decode(payload, (uint256, uint256));
     }
 
     /// @dev How many bits are one; 31 members are as many steps.

@@ -239,6 +239,21 @@ export class Hub {
     };
   }
 
+  /** All of this moment, which `load` comes back to as often as wanted. */
+  save() {
+    const { account, code, storage } = this.state.rows;
+    const { now, height } = this;
+    return { account: new Map(account), code, storage: new Map(storage), now, height };
+  }
+
+  load({ account, code, storage, now, height }) {
+    this.state.rows = { account: new Map(account), code, storage: new Map(storage) };
+    this.state.undo = [];
+    this.state.marks = [0];
+    this.state.originalStorageCache.clear();
+    Object.assign(this, { now, height });
+  }
+
   propose(from, name, ...args) {
     const [kind] = KIND[name];
     return this.tell(from, "Governance", "propose", kind, payload(name, ...args), "because").then(

@@ -1,0 +1,375 @@
+// What the hub's contracts should do, as a small model: plain values, one rule after the other, written from the
+// description. `apply` gives the name of the error that the contracts have to refuse with, or null.
+//
+// Governance is the whole of it; of an application it knows name, cities and capacity.
+
+import assert from "node:assert/strict";
+import { Refused, newOffer, newSpecification, offerTuple } from "./hub.mjs";
+
+const ACTIVE = 1;
+const SUSPENDED = 2;
+const REMOVED = 3;
+const CHAIN_SUSPENDED = 3;
+const CLOSED = 4;
+const [VOTING, PASSED, REJECTED, EXECUTED, EXPIRED] = [1, 2, 3, 4, 5];
+const LEAST_MEMBERS = 4;
+const VOTING_PERIOD = 7 * 86_400;
+const EXECUTION_PERIOD = 30 * 86_400;
+const CLOSED_DATA_KEPT = 30 * 86_400;
+const NAME_REST = 90 * 86_400;
+/** The order in which a city's capacity is looked at. */
+const RESOURCES = ["gasPerSecond", "bytesStored", "chains", "blocksPerSecond"];
+const STATUS_AFTER = { Suspend: SUSPENDED, Restore: ACTIVE, Remove: REMOVED };
+const GRAVE = new Set(["RemoveMember", "RemoveCity"]);
+
+export class Model {
+  constructor(founders, offer) {
+    this.founders = founders;
+    this.now = 0;
+    this.peak = founders;
+    this.members = Array.from({ length: founders }, () => ({ status: ACTIVE }));
+    this.cities = this.members.map((_, index) => city(index + 1, offer));
+    this.applications = [];
+    this.placed = this.cities.map(() => []);
+    this.proposals = [];
+  }
+
+  /** Everything there is, as a text: two models with the same text are in the same state. */
+  key() {
+    return JSON.stringify(this);
+  }
+
+  copy() {
+    return Object.setPrototypeOf(JSON.parse(this.key()), Model.prototype);
+  }
+
+  apply(operation) {
+    return this[operation.op](operation);
+  }
+
+  member(id) {
+    return this.members[id - 1];
+  }
+
+  active() {
+    return this.members.filter(({ status }) => status === ACTIVE).length;
+  }
+
+  cityStatus({ status, member }) {
+    return Math.max(status, this.member(member).status);
+  }
+
+  /** Why a member cannot act. A removed one's address is a stranger's. */
+  caller(id) {
+    const member = this.member(id);
+    if (!member || member.status === REMOVED) return "NotAMember";
+    return member.status === ACTIVE ? null : "MemberNotActive";
+  }
+
+  wait({ seconds }) {
+    this.now += seconds;
+    return null;
+  }
+
+  create({ by, name, cities, want, concentrated }) {
+    const wanted = { chains: 1, ...want };
+    const refused = this.caller(by);
+    if (refused) return refused;
+    const holder = this.applications.findLast((other) => other.name === name);
+    if (holder && !(holder.status === CLOSED && this.now >= holder.closedAt + NAME_REST)) {
+      return "ApplicationNameTaken";
+    }
+    if (cities.length === 0) return "NoCities";
+    for (const id of cities) {
+      const city = this.cities[id - 1];
+      if (!city) return "UnknownCity";
+      if (this.cityStatus(city) !== ACTIVE) return "CityNotActive";
+      const { policy, listed } = city.offer;
+      const offered = policy === 1 || (policy === 2 && (city.member === by || listed.includes(by)));
+      if (!offered) return "NotOffered";
+      const short = RESOURCES.some(
+        (resource) => city.taken[resource] + wanted[resource] > city.offer[resource],
+      );
+      if (short) return "NoCapacity";
+    }
+    if (new Set(cities).size < cities.length) return "CityTwice";
+    const held = {};
+    for (const id of cities) held[this.cities[id - 1].member] = (held[this.cities[id - 1].member] ?? 0) + 1;
+    const mayFail = Math.floor((cities.length - 1) / 3);
+    if (!concentrated && Math.max(...Object.values(held)) > mayFail) return "Concentrated";
+
+    for (const id of cities) {
+      for (const resource of RESOURCES) this.cities[id - 1].taken[resource] += wanted[resource];
+      this.placed[id - 1].push(this.applications.length + 1);
+    }
+    this.applications.push({ name, owner: by, cities, wanted, status: ACTIVE, closedAt: 0 });
+    return null;
+  }
+
+  owned({ by, n }, statuses) {
+    const application = this.applications[n - 1];
+    if (!application) return "UnknownApplication";
+    if (application.owner !== by) return "NotTheOwner";
+    return statuses.includes(application.status) ? null : "WrongApplicationStatus";
+  }
+
+  suspend(operation) {
+    const refused = this.owned(operation, [ACTIVE]);
+    if (!refused) this.applications[operation.n - 1].status = CHAIN_SUSPENDED;
+    return refused;
+  }
+
+  resume(operation) {
+    const refused = this.owned(operation, [CHAIN_SUSPENDED]);
+    if (!refused) this.applications[operation.n - 1].status = ACTIVE;
+    return refused;
+  }
+
+  close(operation) {
+    const refused = this.owned(operation, [ACTIVE, CHAIN_SUSPENDED]);
+    if (refused) return refused;
+    const application = this.applications[operation.n - 1];
+    Object.assign(application, { status: CLOSED, closedAt: this.now });
+    for (const id of application.cities) {
+      for (const resource of RESOURCES) this.cities[id - 1].taken[resource] -= application.wanted[resource];
+    }
+    return null;
+  }
+
+  forget({ city, index }) {
+    const list = this.placed[city - 1] ?? [];
+    if (index >= list.length) return "NothingThere";
+    const { status, closedAt } = this.applications[list[index] - 1];
+    if (status !== CLOSED || this.now < closedAt + CLOSED_DATA_KEPT) return "NotYet";
+    list[index] = list.at(-1);
+    list.pop();
+    return null;
+  }
+
+  ownCity({ by, city: id }) {
+    const city = this.cities[id - 1];
+    if (!city) return "UnknownCity";
+    const refused = this.caller(by);
+    if (refused) return refused;
+    if (city.member !== by) return "NotTheCitysMember";
+    return city.status === ACTIVE ? null : "CityNotActive";
+  }
+
+  offer(operation) {
+    const refused = this.ownCity(operation);
+    if (!refused) Object.assign(this.cities[operation.city - 1].offer, operation.offer);
+    return refused;
+  }
+
+  retire(operation) {
+    const refused = this.ownCity(operation);
+    if (refused) return refused;
+    const city = this.cities[operation.city - 1];
+    if (operation.city <= this.founders) return "HubValidator";
+    if (city.taken.chains > 0) return "StillPlaced";
+    city.status = REMOVED;
+    return null;
+  }
+
+  /** Why an act is not possible now. */
+  refusal(kind, target) {
+    const [, act, on] = /^(Suspend|Restore|Remove)(Member|City)$/.exec(kind);
+    const object = on === "Member" ? this.member(target) : this.cities[target - 1];
+    if (!object) return `Unknown${on}`;
+    const from = { Suspend: [ACTIVE], Restore: [SUSPENDED], Remove: [ACTIVE, SUSPENDED] }[act];
+    if (!from.includes(object.status)) return `Wrong${on}Status`;
+    if (act === "Restore") return null;
+    if (on === "Member" && object.status === ACTIVE) {
+      const least = this.peak >= LEAST_MEMBERS ? LEAST_MEMBERS : 1;
+      if (this.active() - 1 < least) return "TooFewMembers";
+    }
+    if (target > this.founders) return null;
+    const missing = this.cities
+      .slice(0, this.founders)
+      .filter((city, index) => index + 1 === target || this.cityStatus(city) !== ACTIVE).length;
+    return missing > Math.floor((this.founders - 1) / 3) ? "HubAtRisk" : null;
+  }
+
+  propose({ by, kind, target }) {
+    const refused = this.caller(by) ?? this.refusal(kind, target);
+    if (refused) return refused;
+    const [deadline, voted] = [this.now + VOTING_PERIOD, {}];
+    this.proposals.push({ kind, target, deadline, voted, status: VOTING, latest: 0 });
+    return null;
+  }
+
+  proposalStatus({ status, deadline, latest }) {
+    if (status === VOTING && this.now > deadline) return EXPIRED;
+    if (status === PASSED && this.now > latest) return EXPIRED;
+    return status;
+  }
+
+  tally({ kind, voted }) {
+    const counted = (wanted) =>
+      Object.entries(voted).filter(([id, yes]) => yes === wanted && this.member(id).status === ACTIVE).length;
+    const present = this.members.filter(({ status }) => status !== REMOVED).length;
+    const electorate = GRAVE.has(kind) ? present : this.active();
+    const needed = GRAVE.has(kind) ? Math.ceil((electorate * 2) / 3) : Math.floor(electorate / 2) + 1;
+    return { votesFor: counted(true), votesAgainst: counted(false), electorate, needed };
+  }
+
+  settle(proposal) {
+    if (this.proposalStatus(proposal) !== VOTING) return;
+    const tally = this.tally(proposal);
+    if (tally.votesFor >= tally.needed) {
+      Object.assign(proposal, { status: PASSED, latest: this.now + EXECUTION_PERIOD, tally });
+    } else if (tally.electorate - tally.votesAgainst < tally.needed) {
+      Object.assign(proposal, { status: REJECTED, tally });
+    }
+  }
+
+  vote({ by, id, support }) {
+    const refused = this.caller(by);
+    if (refused) return refused;
+    const proposal = this.proposals[id - 1];
+    if (!proposal) return "UnknownProposal";
+    if (this.proposalStatus(proposal) !== VOTING) return "NotVoting";
+    if (by in proposal.voted) return "VotedAlready";
+    proposal.voted[by] = support;
+    // A fixed order of keys, so that the same votes are the same state.
+    proposal.voted = Object.fromEntries(Object.entries(proposal.voted).sort());
+    this.settle(proposal);
+    return null;
+  }
+
+  execute({ id }) {
+    const proposal = this.proposals[id - 1];
+    if (!proposal) return "UnknownProposal";
+    const before = this.copy();
+    this.settle(proposal);
+    const refused =
+      this.proposalStatus(proposal) === PASSED ? this.refusal(proposal.kind, proposal.target) : "NotPassed";
+    if (refused) {
+      Object.assign(this, before);
+      return refused;
+    }
+    proposal.status = EXECUTED;
+    const [, act, on] = /^(Suspend|Restore|Remove)(Member|City)$/.exec(proposal.kind);
+    const object = on === "Member" ? this.member(proposal.target) : this.cities[proposal.target - 1];
+    object.status = STATUS_AFTER[act];
+    this.peak = Math.max(this.peak, this.active());
+    return null;
+  }
+}
+
+const city = (member, offer) => ({
+  member,
+  status: ACTIVE,
+  offer: { ...offer },
+  taken: Object.fromEntries(RESOURCES.map((resource) => [resource, 0])),
+});
+
+/** Does an operation on the contracts; `actors` are members' cities by number from 1. The error's name, or null. */
+export async function perform(hub, actors, operation) {
+  const from = actors[operation.by - 1] ?? actors[0];
+  try {
+    switch (operation.op) {
+      case "wait":
+        hub.now += BigInt(operation.seconds);
+        break;
+      case "create": {
+        const { name, cities, want, concentrated } = operation;
+        const owner = from.authority.address;
+        const words = { name, cities, owner, allowConcentration: Boolean(concentrated), ...want };
+        await hub.create(from, newSpecification(words));
+        break;
+      }
+      case "suspend":
+      case "resume":
+      case "close":
+        await hub.tell(from, "Applications", operation.op, operation.n);
+        break;
+      case "forget":
+        await hub.tell(from, "Applications", "forget", operation.city, operation.index);
+        break;
+      case "offer": {
+        const present = (await hub.ask("Cities", "city", operation.city)).offer.toObject();
+        const offer = newOffer({ ...present, listed: [...present.listed], ...operation.offer });
+        await hub.tell(from, "Cities", "setOffer", operation.city, offerTuple(offer));
+        break;
+      }
+      case "retire":
+        await hub.tell(from, "Cities", "retire", operation.city);
+        break;
+      case "propose":
+        await hub.propose(from, operation.kind, operation.target);
+        break;
+      case "vote":
+        await hub.vote(from, operation.id, operation.support);
+        break;
+      case "execute":
+        await hub.tell(from, "Governance", "execute", operation.id);
+        break;
+      default:
+        assert.fail(`unknown operation ${operation.op}`);
+    }
+    return null;
+  } catch (error) {
+    if (error instanceof Refused) return error.error;
+    throw error;
+  }
+}
+
+/** Asserts that the contracts show what the model has, and what has to hold whatever the model says. */
+export async function compare(hub, model) {
+  const members = await hub.ask("Members", "members", 1, 256);
+  assert.deepEqual(
+    members.map(({ status }) => Number(status)),
+    model.members.map(({ status }) => status),
+    "members",
+  );
+  const cities = await hub.ask("Cities", "cities", 1, 256);
+  const placedOn = cities.map(() => []);
+  const taken = cities.map(() => ({ gasPerSecond: 0n, bytesStored: 0n, chains: 0n, blocksPerSecond: 0n }));
+  assert.equal(await hub.ask("Applications", "count"), BigInt(model.applications.length));
+  for (const [index, expected] of model.applications.entries()) {
+    const shown = await hub.ask("Applications", "application", index + 1);
+    assert.equal(Number(shown.status), expected.status, `application ${index + 1}`);
+    assert.deepEqual(shown.cities.map(Number).sort(), [...expected.cities].sort());
+    if (expected.status === CLOSED) continue;
+    for (const id of expected.cities) {
+      placedOn[id - 1].push(index + 1);
+      for (const resource of RESOURCES) taken[id - 1][resource] += shown.taken[resource];
+    }
+  }
+  for (const [index, expected] of model.cities.entries()) {
+    const shown = cities[index];
+    assert.equal(Number(shown.status), model.cityStatus(expected), `city ${index + 1}`);
+    for (const resource of RESOURCES) {
+      assert.equal(Number(shown.taken[resource]), expected.taken[resource], `${resource} of ${index + 1}`);
+      // Not from the model: what is taken is what the applications there take.
+      assert.equal(shown.taken[resource], taken[index][resource], `sum of ${resource} of ${index + 1}`);
+    }
+    const list = (await hub.ask("Applications", "placedOn", index + 1, 0, 256)).map(Number);
+    assert.deepEqual(list, model.placed[index], `list of city ${index + 1}`);
+    for (const n of placedOn[index]) assert.ok(list.includes(n));
+  }
+  for (const [index, expected] of model.proposals.entries()) {
+    const shown = await hub.ask("Governance", "proposal", index + 1);
+    const tally = expected.tally ?? model.tally(expected);
+    assert.equal(Number(shown.status), model.proposalStatus(expected), `proposal ${index + 1}`);
+    for (const [what, value] of Object.entries(tally)) {
+      assert.equal(Number(shown[what]), value, `${what} of proposal ${index + 1}`);
+    }
+  }
+}
+
+/** Does one operation on both, and asserts that they agree on it. */
+export async function step(hub, actors, model, operation) {
+  const before = operation.op === "create" ? model.copy() : null;
+  const expected = model.apply(operation);
+  const found = await perform(hub, actors, operation);
+  assert.equal(found, expected, JSON.stringify(operation));
+  if (before && found === null) {
+    for (const id of operation.cities) {
+      const { offer, taken } = await hub.ask("Cities", "city", id);
+      for (const resource of RESOURCES) assert.ok(taken[resource] <= offer[resource], "oversold");
+    }
+  }
+  return found;
+}
