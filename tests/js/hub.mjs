@@ -177,6 +177,8 @@ export class Hub {
       baseFeePerGas: 0n,
       getBlobGasPrice: () => 1n,
     };
+    // What a slot held before the transaction decides what a write costs (EIP-2200).
+    this.state.originalStorageCache.clear();
     const { execResult } = await this.evm.runCall({
       caller: createAddressFromString(from),
       to: createAddressFromString(ADDRESSES[contract]),
@@ -233,7 +235,6 @@ export class Hub {
     return {
       restore: async () => {
         await this.state.revert();
-        this.state.originalStorageCache.clear();
         Object.assign(this, { now, height });
       },
     };
@@ -250,7 +251,6 @@ export class Hub {
     this.state.rows = { account: new Map(account), code, storage: new Map(storage) };
     this.state.undo = [];
     this.state.marks = [0];
-    this.state.originalStorageCache.clear();
     Object.assign(this, { now, height });
   }
 
