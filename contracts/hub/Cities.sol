@@ -160,7 +160,8 @@ contract Cities is ICities {
         for (uint32 id = 1; id <= last; ++id) _setOffer(id, _rows[id], offer);
     }
 
-    /// @inheritdoc ICities
+    /// @notice Registers the first city of a new member, as members voted.
+    /// @return id its number
     function admit(
         uint32 member,
         Card calldata card,
@@ -169,7 +170,7 @@ contract Cities is ICities {
         id = _register(member, card, proof, networkId);
     }
 
-    /// @inheritdoc ICities
+    /// @notice Suspends (2), restores (1) or removes (3) a city, as members voted.
     function setStatus(uint32 id, uint8 status) external onlyGovernance {
         checkStatus(id, status);
         _setStatus(id, _rows[id], status);

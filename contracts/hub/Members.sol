@@ -88,7 +88,8 @@ contract Members is IMembers {
         _setAuthority(id, row, msg.sender);
     }
 
-    /// @inheritdoc IMembers
+    /// @notice Makes an institution an active member, as members voted.
+    /// @return id its number
     function admit(string calldata name, address authority) external onlyGovernance returns (uint32 id) {
         checkAdmission(name, authority);
         id = ++_count;
@@ -102,7 +103,8 @@ contract Members is IMembers {
         emit Admitted(id, authority, name);
     }
 
-    /// @inheritdoc IMembers
+    /// @notice Suspends (2), restores (1) or removes (3) a member, as members voted. What a removed one had of name and
+    /// authority is free again.
     function setStatus(uint32 id, uint8 status) external onlyGovernance {
         checkStatus(id, status);
         Row storage row = _rows[id];
@@ -126,7 +128,7 @@ contract Members is IMembers {
         emit MemberStatus(id, status);
     }
 
-    /// @inheritdoc IMembers
+    /// @notice Lets another address speak for a member at once, as members voted: its own was lost.
     function restoreAuthority(uint32 id, address authority) external onlyGovernance {
         checkAuthority(id, authority);
         _setAuthority(id, _rows[id], authority);

@@ -4,7 +4,17 @@
 // Governance is the whole of it; of an application it knows name, cities and capacity.
 
 import assert from "node:assert/strict";
-import { Refused, newOffer, newSpecification, offerTuple } from "./hub.mjs";
+import {
+  Hub,
+  NETWORK,
+  Refused,
+  newCities,
+  newCity,
+  newOffer,
+  newSpecification,
+  offerTuple,
+  onChain,
+} from "./hub.mjs";
 
 const ACTIVE = 1;
 const SUSPENDED = 2;
@@ -21,6 +31,16 @@ const NAME_REST = 90 * 86_400;
 const RESOURCES = ["gasPerSecond", "bytesStored", "chains", "blocksPerSecond"];
 const STATUS_AFTER = { Suspend: SUSPENDED, Restore: ACTIVE, Remove: REMOVED };
 const GRAVE = new Set(["RemoveMember", "RemoveCity"]);
+
+/** Little enough that it runs out. */
+const OFFER = {
+  gasPerSecond: 10,
+  bytesStored: 12,
+  chains: 4,
+  blocksPerSecond: 9,
+  policy: 1,
+  listed: [],
+};
 
 export class Model {
   constructor(founders, offer) {
@@ -345,6 +365,8 @@ export async function compare(hub, model) {
       // Not from the model: what is taken is what the applications there take.
       assert.equal(shown.taken[resource], taken[index][resource], `sum of ${resource} of ${index + 1}`);
     }
+    // Nothing was ever placed where there is no application.
+    if (model.applications.length === 0) continue;
     const list = (await hub.ask("Applications", "placedOn", index + 1, 0, 256)).map(Number);
     assert.deepEqual(list, model.placed[index], `list of city ${index + 1}`);
     for (const n of placedOn[index]) assert.ok(list.includes(n));
@@ -372,4 +394,40 @@ export async function step(hub, actors, model, operation) {
     }
   }
   return found;
+}
+
+/** A network of `founders`, then members admitted by vote up to `all`, each with one city; and its model. */
+export async function begin(founders, all) {
+  const cities = newCities(founders);
+  const offer = newOffer({ ...OFFER, pricePerGasSecond: 0 });
+  const hub = await Hub.founded(cities, { offer });
+  const model = new Model(founders, OFFER);
+  for (let id = founders + 1; id <= all; ++id) {
+    const city = newCity({ network: NETWORK });
+    await hub.decide(cities, "AdmitMember", onChain(city.card), city.proof);
+    await hub.tell(city, "Cities", "setOffer", id, offerTuple(offer));
+    cities.push(city);
+    model.members.push({ status: 1 });
+    model.cities.push({ ...structuredClone(model.cities[0]), member: id });
+    model.placed.push([]);
+    // Proposals that admitted members are none of the model's: they stand before its own.
+    hub.offset = id - founders;
+  }
+  model.peak = all;
+  return { hub: shifted(hub), cities, model };
+}
+
+/** The hub with numbers of proposals that begin after those that built it. */
+function shifted(hub) {
+  const offset = hub.offset ?? 0;
+  if (offset === 0) return hub;
+  const { ask, tell } = hub;
+  const shift = (contract, method, args) =>
+    contract === "Governance" && ["proposal", "vote", "execute"].includes(method)
+      ? [args[0] + offset, ...args.slice(1)]
+      : args;
+  hub.ask = (contract, method, ...args) => ask.call(hub, contract, method, ...shift(contract, method, args));
+  hub.tell = (from, contract, method, ...args) =>
+    tell.call(hub, from, contract, method, ...shift(contract, method, args));
+  return hub;
 }

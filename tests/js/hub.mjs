@@ -127,6 +127,13 @@ export class Hub {
     const hub = new Hub();
     const common = new Common({ chain: Mainnet, hardfork: Hardfork.Prague });
     hub.state = new JournaledState({ common });
+    // Asked at every instruction: one answer an EIP is enough.
+    const answers = new Map();
+    const isActivated = common.isActivatedEIP.bind(common);
+    common.isActivatedEIP = (eip) => {
+      if (!answers.has(eip)) answers.set(eip, isActivated(eip));
+      return answers.get(eip);
+    };
     hub.evm = await createEVM({ common, stateManager: hub.state });
     hub.now = START;
     hub.height = 1n;
