@@ -88,12 +88,13 @@ export class CityProcess extends City {
     this.wipes = 0;
   }
 
-  /** Makes its keys and its card. */
-  async init() {
+  /** Makes its keys and its card; `city join` with `--network` in place of `city init` where `genesis` is given. */
+  async init(where = "CN SHA", genesis = undefined) {
     const { listen, rpc } = this.ports;
-    const place = ["--place", "CN SHA", "--member", `Member ${this.number}`];
+    const place = ["--place", where, "--member", `Member ${this.number}`];
     const ports = ["--listen", `127.0.0.1:${listen}`, "--rpc", `127.0.0.1:${rpc}`];
-    await succeeds("city", "init", "--data", this.data, ...place, ...ports);
+    const command = genesis === undefined ? ["init"] : ["join", "--network", genesis];
+    await succeeds("city", ...command, "--data", this.data, ...place, ...ports);
     this.address = JSON.parse(readFileSync(join(this.data, "card.json"), "utf8")).address;
   }
 
@@ -172,14 +173,15 @@ export class CityProcess extends City {
 
 /** Four cities, a process each, and their genesis. */
 export class Network {
-  /** Makes the keys of `count` cities and the genesis of their network; starts nothing. */
-  static async create(name, count = 4) {
+  /** Makes the keys of `count` cities and the genesis of their network, in `places` one after the other; starts
+   * nothing. */
+  static async create(name, count = 4, places = []) {
     const folder = mkdtempSync(join(tmpdir(), "causeway-cities-"));
     const network = new Network(folder);
     for (let number = 1; number <= count; number++) {
       const ports = { listen: await freePort("udp"), rpc: await freePort("tcp") };
       const city = new CityProcess(network, number, join(folder, `city-${number}`), ports);
-      await city.init();
+      await city.init(places[number - 1]);
       network.cities.push(city);
     }
     network.genesis = await network.found(name);
@@ -189,6 +191,16 @@ export class Network {
   constructor(folder) {
     this.folder = folder;
     this.cities = [];
+  }
+
+  /** Makes the keys of a city that is to join, in `place`, and a card for this network; starts nothing. */
+  async join(place) {
+    const number = this.cities.length + 1;
+    const ports = { listen: await freePort("udp"), rpc: await freePort("tcp") };
+    const city = new CityProcess(this, number, join(this.folder, `city-${number}`), ports);
+    await city.init(place, this.genesis);
+    this.cities.push(city);
+    return city;
   }
 
   /** Makes the genesis of a network called `name` of these cities, and gives its path. */

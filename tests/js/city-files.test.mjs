@@ -93,7 +93,8 @@ test("a city's files have their modes, and its card proves its key", PROGRAM, as
   const speaks = new Wallet(`0x${readFileSync(authority_file, "utf8").trim()}`);
   assert.equal(card.authority, speaks.address.toLowerCase());
   assert.equal(BigInt(card.network), 0n);
-  for (const file of ["node.key", "tls.key", "city.toml", "authority.key"]) assert.equal(mode(join(data, file)), 0o600, file);
+  for (const file of ["node.key", "tls.key", "city.toml", "authority.key"])
+    assert.equal(mode(join(data, file)), 0o600, file);
   assert.equal(mode(card_file), 0o644 & ~process.umask());
   assert.deepEqual(
     [card.version, card.member, card.place, card.endpoint, card.rpc],

@@ -15,7 +15,7 @@ use hub::abi::{GOVERNANCE, IGovernance};
 use serde_json::{Value, json};
 
 use crate::hub_client::abi::{IProposals, Proposal};
-use crate::hub_client::words::{day, grouped, parameter_name, proposal_status};
+use crate::hub_client::words::{day, parameter_name, proposal_status};
 use crate::hub_client::{Hub, HubOptions, KeyOptions, Receipt};
 use crate::terminal;
 
@@ -209,8 +209,7 @@ async fn parameters(options: ParametersOptions) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = all
         .iter()
         .map(|one| {
-            let numbers = [one.value, one.least, one.most];
-            let numbers = numbers.map(|number| grouped(number.into()));
+            let numbers = [one.value, one.least, one.most].map(|number| number.to_string());
             std::iter::once(parameter_name(one.name))
                 .chain(numbers)
                 .collect()

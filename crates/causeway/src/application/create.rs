@@ -30,6 +30,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What the application is to be.
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line, each of which stands alone"
+)]
 pub(crate) struct Options {
     /// Its name: 3 to 40 of a-z, 0-9 and hyphens, with a letter.
     #[arg(long)]

@@ -226,7 +226,7 @@ impl Network {
         self.cards.iter().find(|card| card.address == address)
     }
 
-    /// How the hub begins.
+    /// How the hub begins: with its contracts, which know the founders.
     pub(crate) fn genesis(&self) -> Genesis {
         Genesis {
             record: self.record.clone(),
