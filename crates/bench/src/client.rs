@@ -27,17 +27,24 @@ pub(crate) enum ClientError {
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
+    path: String,
     request: Vec<u8>,
 }
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Result<Self, ClientError> {
+        Self::at(address, "/")
+    }
+
+    /// A client of what answers at `path`.
+    pub(crate) fn at(address: SocketAddr, path: &str) -> Result<Self, ClientError> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {
             stream: BufReader::with_capacity(1 << 16, stream),
             address,
+            path: path.to_owned(),
             request: Vec::new(),
         })
     }
@@ -65,7 +72,8 @@ impl Client {
         self.request.clear();
         write!(
             self.request,
-            "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.path,
             self.address,
             body.len()
         )?;

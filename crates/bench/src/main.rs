@@ -19,6 +19,7 @@ mod steady;
 mod targets {
     pub(crate) mod agreement;
     pub(crate) mod loss;
+    pub(crate) mod network;
     pub(crate) mod sizes;
     pub(crate) mod start;
     pub(crate) mod store;
@@ -39,10 +40,12 @@ type Target = (
     fn(&Programs, &mut Report) -> Result<(), Failed>,
 );
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 9] = [
     ("P1", targets::throughput::run),
     ("P2", targets::agreement::run),
     ("P2-n", targets::sizes::run),
+    ("P4", targets::network::idle),
+    ("P5", targets::network::creation),
     ("P6", targets::trie::run),
     ("P12", targets::start::run),
     ("P13", targets::loss::run),

@@ -83,6 +83,7 @@ async fn start(port: u16) -> anyhow::Result<(Development, String)> {
         block_interval_ms: 0,
         cors: Vec::new(),
         hosts: Vec::new(),
+        hub: false,
         metrics: None,
     })
     .await?;

@@ -39,6 +39,10 @@ pub(crate) struct Options {
     /// Least milliseconds between two blocks of a new chain; 0 makes a block as soon as there is a transaction.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     block_interval: u64,
+    /// Run a network: the chain is its hub, each city is of a member of its own whose authority is one of the accounts, and
+    /// the cities host the applications that are placed on them, at /chain/<chain id>.
+    #[arg(long, conflicts_with_all = ["chain_id", "block_interval"])]
+    hub: bool,
     /// Print one line of JSON on standard output when ready, and nothing else.
     #[arg(long)]
     json: bool,
@@ -76,6 +80,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         block_interval_ms: options.block_interval,
         cors: options.cors,
         hosts: options.allow_host,
+        hub: options.hub,
         metrics: options.metrics,
     };
     // Before anything is promised, so that an early signal ends it in order as well.
@@ -140,6 +145,9 @@ fn ready_line(development: &Development) -> anyhow::Result<String> {
     });
     if cities.len() > 1 {
         line["cities"] = json!(cities);
+    }
+    if development.genesis().registry.is_some() {
+        line["network_id"] = json!(development.genesis().network_id.0);
     }
     if let Some(metrics) = first.metrics {
         line["metrics"] = json!(format!("http://{metrics}/metrics"));

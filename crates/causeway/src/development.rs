@@ -5,6 +5,8 @@
 //!  DIR/city-1 … n     several, each with its own key and data, connected over loopback as if they were apart
 //! ```
 
+mod hub;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -70,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) cors: Vec<String>,
     /// Further `Host` names that are served.
     pub(crate) hosts: Vec<String>,
+    /// Whether the chain is the hub of a network, with a registry, and the cities host what is placed on them.
+    pub(crate) hub: bool,
     /// Where to serve metrics, of the first city.
     pub(crate) metrics: Option<SocketAddr>,
 }
@@ -223,9 +227,14 @@ fn hosts(plan: &Plan, data: &Path) -> anyhow::Result<Vec<Host>> {
         .map(|folder| Seat::take(folder))
         .collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<Address> = seats.iter().map(|seat| seat.key.address()).collect();
-    let found = genesis(plan, &addresses)?;
+    let connections = connections(&seats, plan.hub)?;
+    let found = if plan.hub {
+        hub_genesis(plan, &seats, &connections)?
+    } else {
+        genesis(plan, &addresses)?
+    };
     let options = Options::development(Arc::new(SystemClock));
-    let mut connections = connections(&seats)?.into_iter();
+    let mut connections = connections.into_iter();
     let mut hosts = Vec::with_capacity(seats.len());
     for seat in seats {
         let cities = connections.next();
@@ -251,8 +260,8 @@ fn hosts(plan: &Plan, data: &Path) -> anyhow::Result<Vec<Host>> {
 }
 
 /// How the cities meet: over loopback, at free ports, by keys in their folders. None for a single city.
-fn connections(seats: &[Seat]) -> anyhow::Result<Vec<Cities>> {
-    if seats.len() < 2 {
+fn connections(seats: &[Seat], are_registered: bool) -> anyhow::Result<Vec<Cities>> {
+    if seats.len() < 2 && !are_registered {
         return Ok(Vec::new());
     }
     let mut identities: Vec<Identity> = Vec::with_capacity(seats.len());
@@ -281,6 +290,11 @@ fn connections(seats: &[Seat]) -> anyhow::Result<Vec<Cities>> {
         .map(UdpSocket::local_addr)
         .collect::<Result<_, _>>()?;
     drop(sockets);
+    // They are elsewhere at every start, whatever a registry says.
+    let endpoints: BTreeMap<Address, String> = peers
+        .iter()
+        .map(|peer| (Address::from(peer.id.0), peer.endpoint.clone()))
+        .collect();
     Ok(identities
         .into_iter()
         .zip(listens)
@@ -288,10 +302,40 @@ fn connections(seats: &[Seat]) -> anyhow::Result<Vec<Cities>> {
             identity,
             listen,
             peers: peers.clone(),
-            endpoints: BTreeMap::new(),
+            endpoints: endpoints.clone(),
             network: None,
         })
         .collect())
+}
+
+/// How the hub of a development network begins.
+fn hub_genesis(plan: &Plan, seats: &[Seat], connections: &[Cities]) -> anyhow::Result<Genesis> {
+    let authorities = hub::authorities(&accounts()?, seats.len());
+    ensure!(
+        authorities.len() == seats.len(),
+        "--hub: there are accounts for {} members, not for {}",
+        authorities.len(),
+        seats.len()
+    );
+    let endpoints: Vec<String> = connections
+        .iter()
+        .map(|cities| cities.listen.to_string())
+        .collect();
+    let rpc_of = |index: u16| match plan.listen.port() {
+        0 => String::new(),
+        port => format!("http://{}:{}", plan.listen.ip(), port.saturating_add(index)),
+    };
+    let rpcs: Vec<String> = (0..).take(seats.len()).map(rpc_of).collect();
+    let founders: Vec<hub::Founder<'_>> = (0..seats.len())
+        .map(|index| hub::Founder {
+            key: &seats[index].key,
+            authority: authorities[index],
+            tls_fingerprint: connections[index].identity.fingerprint().into(),
+            endpoint: &endpoints[index],
+            rpc: &rpcs[index],
+        })
+        .collect();
+    hub::genesis(&founders)
 }
 
 fn genesis(plan: &Plan, cities: &[Address]) -> anyhow::Result<Genesis> {

@@ -9,6 +9,8 @@
 //! hub, and asks nobody. Nothing here does I/O.
 
 pub mod abi;
+pub mod card;
+pub mod contracts;
 pub mod registry;
 
 pub use registry::{Changed, Placement, Registry, RegistryError};

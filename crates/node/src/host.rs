@@ -21,6 +21,7 @@ use crate::handle::ChainHandle;
 use crate::hosting::{Common, Hosting, NO_CHAIN};
 use crate::metrics::NodeMetrics;
 use crate::peers::{Dispatcher, NoPeers, Peers};
+use crate::registry::Follower;
 use crate::tips;
 use crate::trim::Trim;
 
@@ -293,6 +294,10 @@ impl Host {
         let genesis = first_chain(&folder, &*log, &*tables, options, &wanted, || found(&key))?;
         let (stop, stopped) = watch::channel(false);
         let stop = Arc::new(stop);
+        let endpoints = cities
+            .as_ref()
+            .map(|cities| cities.endpoints.clone())
+            .unwrap_or_default();
         let met = cities
             .map(|cities| cities.meet(&key, &genesis))
             .transpose()?;
@@ -317,6 +322,18 @@ impl Host {
         };
         let hosting = Hosting::start(common, &genesis)?;
         let chain = hosting.first();
+        if genesis.registry.is_some() && !options.only_read {
+            let follower = Follower {
+                hub: chain.clone(),
+                hosting: hosting.clone(),
+                links: links.clone(),
+                network_id: genesis.network_id,
+                own: key.address(),
+                endpoints,
+                stop: hosting.common().stop.clone(),
+            };
+            hosting.spawn(follower.run());
+        }
         if let Some((links, events)) = met {
             let (tips, inbox) = mpsc::channel(tips::WAITING);
             let stopped = hosting.common().stop.clone();

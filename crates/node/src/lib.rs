@@ -26,6 +26,7 @@ mod host;
 mod hosting;
 pub mod metrics;
 mod peers;
+mod registry;
 mod running;
 mod still;
 mod tips;

@@ -1,5 +1,7 @@
 //! Many chains in one process: opened, parked, opened again; the log released under them; all of it there after a restart.
 
+#![expect(clippy::unwrap_used, reason = "a test says why by failing")]
+
 use std::path::Path;
 use std::sync::Arc;
 
