@@ -5,23 +5,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use quinn::{Connection, Endpoint, Incoming};
-use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error};
 
 use crate::calls::{Caller, meet_self, shown_key};
 use crate::greeting::greet;
-use crate::inbox::PeerIndex;
 use crate::limits::{GREETED_AT_ONCE, GREETED_FROM_ONE, GREETED_ON_TRUST};
+use crate::peer::PeerState;
 use crate::refused::{Closing, Refused};
 use crate::shared::Shared;
 
-/// By peer: where the task waits that keeps its link, if it is one that waits.
-pub(crate) type Waiting = Arc<[Option<mpsc::Sender<Caller>>]>;
-
 /// Until the endpoint is closed.
-pub(crate) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, waiting: Waiting) {
+pub(crate) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
     let mut greetings: JoinSet<()> = JoinSet::new();
     let mut from: HashMap<Id, IpAddr> = HashMap::new();
     loop {
@@ -40,7 +36,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, waiting: Wai
                     // Fails only for a caller that was already told so.
                     let _again = incoming.retry();
                 } else {
-                    let greeting = receive(Arc::clone(&shared), incoming, Arc::clone(&waiting));
+                    let greeting = receive(Arc::clone(&shared), incoming);
                     from.insert(greetings.spawn(greeting).id(), address.ip());
                 }
             }
@@ -59,18 +55,15 @@ pub(crate) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, waiting: Wai
 }
 
 /// Takes one call, within bounded time.
-async fn receive(shared: Arc<Shared>, incoming: Incoming, waiting: Waiting) {
+async fn receive(shared: Arc<Shared>, incoming: Incoming) {
     let from = incoming.remote_address();
     let longest = shared.limits.greeting_timeout;
-    if timeout(longest, take(&shared, incoming, &waiting))
-        .await
-        .is_err()
-    {
+    if timeout(longest, take(&shared, incoming)).await.is_err() {
         shared.refuse_caller(from, Refused::Greeting);
     }
 }
 
-async fn take(shared: &Shared, incoming: Incoming, waiting: &[Option<mpsc::Sender<Caller>>]) {
+async fn take(shared: &Shared, incoming: Incoming) {
     let from = incoming.remote_address();
     let connected = match incoming.accept() {
         Ok(connecting) => connecting.await,
@@ -86,56 +79,59 @@ async fn take(shared: &Shared, incoming: Incoming, waiting: &[Option<mpsc::Sende
             return;
         }
     };
-    let Some(key) = shown_key(&connection) else {
-        shared.refuse_caller(from, Refused::Stranger);
-        return;
-    };
-    if key == shared.own_key {
-        if let Err(reason) = meet_self(shared, &connection).await {
-            debug!(%from, code = reason.code(), "the own key, and no greeting");
+    // As things are now: a list may have changed since the handshake.
+    match shown_key(&connection).and_then(|key| shared.pins.whose(&key)) {
+        None => shared.refuse_caller(from, Refused::Stranger),
+        Some(own) if own == shared.own.city => {
+            if let Err(reason) = meet_self(shared, &connection).await {
+                debug!(%from, code = reason.code(), "the own key, and no greeting");
+            }
         }
-    } else if let Some(index) = shared.by_key.get(&key).copied() {
-        if let Err(reason) = welcome(shared, index, &connection, waiting).await {
-            shared.refuse(index, reason);
-        }
-    } else {
-        shared.refuse_caller(from, Refused::Stranger);
+        Some(id) => match shared.peer(id) {
+            None => shared.refuse_caller(from, Refused::Stranger),
+            Some(peer) => {
+                if let Err(reason) = welcome(shared, &peer, &connection).await {
+                    shared.refuse(&peer, reason);
+                }
+            }
+        },
     }
 }
 
 /// Greets a peer and hands it to the task that waits for it, or notes its knock.
 async fn welcome(
     shared: &Shared,
-    index: PeerIndex,
+    peer: &PeerState,
     connection: &Connection,
-    waiting: &[Option<mpsc::Sender<Caller>>],
 ) -> Result<(), Refused> {
-    let peer = &shared.peers[index];
-    if peer.paused_until().is_some() {
-        connection.close(Closing::Refused(Refused::Paused).code(), b"");
-        return Err(Refused::Paused);
+    let close = |reason| {
+        connection.close(Closing::Refused(reason).code(), b"");
+        Err(reason)
+    };
+    if let Err(reason) = peer.admit(connection) {
+        return close(reason);
     }
     let greeted = match greet(connection, &shared.own).await {
         Ok(greeted) => greeted,
-        Err(reason) => {
-            connection.close(Closing::Refused(reason).code(), b"");
-            return Err(reason);
-        }
+        Err(reason) => return close(reason),
     };
     if let Err(reason) = greeted.judge(&shared.own, peer.id) {
         greeted.close(connection, Closing::Refused(reason)).await;
         return Err(reason);
     }
+    if let Err(reason) = peer.admit(connection) {
+        return close(reason);
+    }
     let process = greeted.hello.process;
-    if let Some(Some(waiting)) = waiting.get(index) {
-        let connection = connection.clone();
-        // Its task is gone only when all is being stopped.
-        let _stopped = waiting
-            .send(Caller {
-                connection,
-                process,
-            })
-            .await;
+    if let Some(waiting) = &peer.callers {
+        let caller = Caller {
+            connection: connection.clone(),
+            process,
+        };
+        // Its task is gone when the city is no peer any more, or all is being stopped.
+        if waiting.send(caller).await.is_err() {
+            return close(Refused::Removed);
+        }
     } else {
         peer.link.lock().knocked = Some(process);
         peer.knock.notify_one();

@@ -18,8 +18,8 @@ use tracing::debug;
 
 use crate::greeting::{Greeted, greet};
 use crate::identity::fingerprint;
-use crate::inbox::PeerIndex;
 use crate::limits::{Limits, SELF_CALLS};
+use crate::peer::PeerState;
 use crate::refused::{Closing, Refused};
 use crate::session::{Ended, serve};
 use crate::shared::Shared;
@@ -38,22 +38,23 @@ pub(crate) struct Line {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Endpoint,
     pub(crate) config: ClientConfig,
-    pub(crate) peer: PeerIndex,
+    pub(crate) peer: Arc<PeerState>,
 }
 
-/// For the side that calls: forever.
+/// For the side that calls: as long as the city is a peer.
 pub(crate) async fn keep_calling(line: Line) {
-    let peer = &line.shared.peers[line.peer];
+    let peer = &line.peer;
     let mut waits = Waits::new(&line.shared.limits);
     loop {
-        if let Some(until) = peer.paused_until() {
+        // Again, since it may have been told to stay out for longer meanwhile.
+        while let Some(until) = peer.paused_until() {
             sleep_until(until).await;
         }
         match line.call().await {
             Ok((connection, process)) => {
                 let since = Instant::now();
                 let knocked = line.knocked();
-                let ended = serve(&line.shared, line.peer, &connection, process, knocked).await;
+                let ended = serve(&line.shared, &line.peer, &connection, process, knocked).await;
                 if matches!(ended, Ended::Interrupted(())) {
                     debug!(city = %peer.id, "the city started again and asks to be called");
                     continue;
@@ -62,7 +63,7 @@ pub(crate) async fn keep_calling(line: Line) {
                     waits = Waits::new(&line.shared.limits);
                 }
             }
-            Err(reason) => line.shared.refuse(line.peer, reason),
+            Err(reason) => line.shared.refuse(peer, reason),
         }
         tokio::select! {
             () = sleep(waits.next()) => {}
@@ -71,7 +72,7 @@ pub(crate) async fn keep_calling(line: Line) {
     }
 }
 
-/// For the side that waits: until there are no more callers.
+/// For the side that waits: as long as the city is a peer.
 pub(crate) async fn keep_waiting(line: Line, mut callers: mpsc::Receiver<Caller>) {
     let mut next = tokio::select! {
         caller = callers.recv() => caller,
@@ -83,7 +84,7 @@ pub(crate) async fn keep_waiting(line: Line, mut callers: mpsc::Receiver<Caller>
     }) = next
     {
         let newer = callers.recv();
-        next = match serve(&line.shared, line.peer, &connection, process, newer).await {
+        next = match serve(&line.shared, &line.peer, &connection, process, newer).await {
             Ended::Interrupted(newer) => newer,
             Ended::Lost | Ended::RefusedHere(_) | Ended::RefusedThere(_) => callers.recv().await,
         };
@@ -130,7 +131,7 @@ impl Line {
             Err(_late) => Err(Refused::Unreachable),
             Ok(reached) => {
                 let (connection, greeted) = reached?;
-                match greeted.judge(&self.shared.own, self.shared.peers[self.peer].id) {
+                match greeted.judge(&self.shared.own, self.peer.id) {
                     Ok(version) => {
                         debug!(version, "agreed");
                         Ok((connection, greeted.hello.process))
@@ -146,8 +147,8 @@ impl Line {
 
     /// Connects and greets; the own key is not taken for the peer's.
     async fn reach(&self) -> Result<(Connection, Greeted), Refused> {
-        let peer = &self.shared.peers[self.peer];
-        let connection = connect(&self.endpoint, self.config.clone(), &peer.endpoint).await?;
+        let endpoint = self.peer.endpoint();
+        let connection = connect(&self.endpoint, self.config.clone(), &endpoint).await?;
         if shown_key(&connection) == Some(self.shared.own_key) {
             meet_self(&self.shared, &connection).await?;
             return Err(Refused::Echo);
@@ -164,12 +165,12 @@ impl Line {
             Some(connection.closed().await)
         };
         let ended = timeout(self.shared.limits.greeting_timeout, calling).await;
-        debug!(city = %self.shared.peers[self.peer].id, ?ended, "knocked");
+        debug!(city = %self.peer.id, ?ended, "knocked");
     }
 
     /// When another process of the peer than the connected one asks to be called.
     async fn knocked(&self) {
-        let peer = &self.shared.peers[self.peer];
+        let peer = &self.peer;
         loop {
             peer.knock.notified().await;
             if peer.is_knocked() {

@@ -28,7 +28,7 @@ pub struct Drops {
     pub unconnected: u64,
 }
 
-/// One link as it is now, and what it did since the start.
+/// One link as it is now, and what it did since the city became a peer.
 #[derive(Clone, Debug)]
 pub struct PeerStatus {
     /// The city.
@@ -64,7 +64,7 @@ pub struct Connected {
     pub waiting_bytes: usize,
 }
 
-/// Sums over all links since the start.
+/// Sums over all links since the start, with those of cities that are no peers any more.
 #[derive(Clone, Debug)]
 pub struct Figures {
     refused: [u64; Refused::ALL.len()],
@@ -90,9 +90,13 @@ impl Figures {
     pub(crate) fn new(counters: &Counters, peers: &[PeerStatus]) -> Self {
         let mut figures = Self {
             refused: counters.refused.each_ref().map(Counter::get),
-            sent: [Traffic::default(); 3],
-            received: [Traffic::default(); 3],
-            dropped: Drops::default(),
+            sent: counters.departed.sent.each_ref().map(TrafficCounter::get),
+            received: counters
+                .departed
+                .received
+                .each_ref()
+                .map(TrafficCounter::get),
+            dropped: counters.departed.drops(),
             unknown_peer: counters.unknown_peer.get(),
             connected: 0,
         };
@@ -135,6 +139,8 @@ impl Counter {
 pub(crate) struct Counters {
     refused: [Counter; Refused::ALL.len()],
     pub(crate) unknown_peer: Counter,
+    /// What those did that are no peers any more: sums never fall.
+    pub(crate) departed: PeerCounters,
 }
 
 impl Counters {
@@ -156,6 +162,11 @@ impl TrafficCounter {
         self.bytes.add(length as u64);
     }
 
+    fn add_all(&self, other: &Self) {
+        self.payloads.add(other.payloads.get());
+        self.bytes.add(other.bytes.get());
+    }
+
     pub(crate) fn get(&self) -> Traffic {
         Traffic {
             payloads: self.payloads.get(),
@@ -174,6 +185,18 @@ pub(crate) struct PeerCounters {
 }
 
 impl PeerCounters {
+    /// Adds all that `other` counted.
+    pub(crate) fn add(&self, other: &Self) {
+        for class in Class::ALL.map(Class::index) {
+            self.sent[class].add_all(&other.sent[class]);
+            self.received[class].add_all(&other.received[class]);
+        }
+        let drops = other.drops();
+        self.dropped_full.add(drops.full);
+        self.dropped_too_long.add(drops.too_long);
+        self.dropped_unconnected.add(drops.unconnected);
+    }
+
     pub(crate) fn drops(&self) -> Drops {
         Drops {
             full: self.dropped_full.get(),

@@ -7,21 +7,19 @@
 //! ```
 //!
 //! News of links comes first, then the more urgent class; a class that was passed over [`PASSED_OVER`] times has a
-//! turn. All is bounded: payloads by the permits they hold, links by their number, drops by [`DROPPED_REMEMBERED`].
+//! turn. All is bounded: payloads by the permits they hold, links by the number of peers, drops by [`DROPPED_REMEMBERED`].
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::PeerId;
 use crate::limits::{Class, DROPPED_REMEMBERED, PASSED_OVER};
 use crate::turns::Turns;
 
-/// A peer's place in the configuration.
-pub(crate) type PeerIndex = usize;
-
-/// One of a peer's connections, counted from 1.
+/// One of the connections of all peers, counted from 1.
 pub(crate) type Generation = u64;
 
 /// A payload and the part of its peer's budget that it holds.
@@ -35,19 +33,21 @@ pub(crate) struct Arrived {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
     OwnKey(SocketAddr),
-    Up(PeerIndex),
-    Down(PeerIndex),
-    Dropped(PeerIndex, u64),
-    Received(PeerIndex, Class, u64, Bytes),
+    Up(PeerId),
+    Down(PeerId),
+    Dropped(PeerId, u64),
+    Received(PeerId, Class, u64, Bytes),
 }
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
     own_key: Option<SocketAddr>,
-    links: Vec<Link>,
+    /// Those that are up, or told to be.
+    links: HashMap<PeerId, Link>,
+    last: Generation,
     /// Peers whose link is not as it was told, each once.
-    changed: VecDeque<PeerIndex>,
-    dropped: BTreeSet<(PeerIndex, u64)>,
+    changed: VecDeque<PeerId>,
+    dropped: BTreeSet<(PeerId, u64)>,
     classes: [Waiting; 3],
 }
 
@@ -55,27 +55,28 @@ pub(crate) struct Inbox {
 struct Link {
     told: Option<Generation>,
     is: Option<Generation>,
-    last: Generation,
 }
 
 #[derive(Debug)]
 struct Waiting {
     /// One turn for each payload of a peer.
-    peers: Turns<PeerIndex, ()>,
-    chains: Vec<Turns<u64, Arrived>>,
+    peers: Turns<PeerId, ()>,
+    /// Of peers that have something waiting.
+    chains: HashMap<PeerId, Turns<u64, Arrived>>,
     passed_over: u32,
 }
 
 impl Inbox {
-    pub(crate) fn new(peers: usize) -> Self {
+    pub(crate) fn new() -> Self {
         let waiting = || Waiting {
             peers: Turns::new(),
-            chains: (0..peers).map(|_| Turns::new()).collect(),
+            chains: HashMap::new(),
             passed_over: 0,
         };
         Self {
             own_key: None,
-            links: vec![Link::default(); peers],
+            links: HashMap::new(),
+            last: 0,
             changed: VecDeque::new(),
             dropped: BTreeSet::new(),
             classes: [waiting(), waiting(), waiting()],
@@ -87,23 +88,40 @@ impl Inbox {
     }
 
     /// A new connection of `peer`. What came by the one before is forgotten.
-    pub(crate) fn up(&mut self, peer: PeerIndex) -> Generation {
+    pub(crate) fn up(&mut self, peer: PeerId) -> Generation {
         self.forget(peer);
-        let link = &mut self.links[peer];
-        link.last += 1;
-        link.is = Some(link.last);
-        let generation = link.last;
+        self.last += 1;
+        self.links.entry(peer).or_default().is = Some(self.last);
         self.mark(peer);
-        generation
+        self.last
     }
 
-    pub(crate) fn down(&mut self, peer: PeerIndex) {
+    /// Without effect if the connection is no longer the peer's.
+    pub(crate) fn down(&mut self, peer: PeerId, generation: Generation) {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return;
+        };
+        if link.is != Some(generation) {
+            return;
+        }
+        link.is = None;
+        let is_told = link.told.is_some();
         self.forget(peer);
-        self.links[peer].is = None;
-        self.mark(peer);
+        if is_told {
+            self.mark(peer);
+        } else {
+            // Nobody has to know of it, and what nobody takes must not grow by it.
+            self.links.remove(&peer);
+            self.changed.retain(|other| *other != peer);
+        }
     }
 
-    pub(crate) fn dropped(&mut self, peer: PeerIndex, chain: u64) {
+    /// It is no peer any more: of what waits, only that its link is down is still told.
+    pub(crate) fn removed(&mut self, peer: PeerId) {
+        self.dropped.retain(|(other, _)| *other != peer);
+    }
+
+    pub(crate) fn dropped(&mut self, peer: PeerId, chain: u64) {
         if self.dropped.len() < DROPPED_REMEMBERED {
             self.dropped.insert((peer, chain));
         }
@@ -112,16 +130,17 @@ impl Inbox {
     /// Forgotten if the connection is no longer the peer's.
     pub(crate) fn push(
         &mut self,
-        peer: PeerIndex,
+        peer: PeerId,
         generation: Generation,
         class: Class,
         chain: u64,
         arrived: Arrived,
     ) {
-        if self.links[peer].is == Some(generation) {
+        if self.is(peer) == Some(generation) {
             let waiting = &mut self.classes[class.index()];
             waiting.peers.push(peer, ());
-            waiting.chains[peer].push(chain, arrived);
+            let chains = waiting.chains.entry(peer).or_insert_with(Turns::new);
+            chains.push(chain, arrived);
         }
     }
 
@@ -130,15 +149,18 @@ impl Inbox {
             return Some(News::OwnKey(from));
         }
         while let Some(peer) = self.changed.front().copied() {
-            let link = &mut self.links[peer];
-            if link.told == link.is {
-                self.changed.pop_front();
-            } else if link.told.take().is_some() {
+            let link = self.links.entry(peer).or_default();
+            if link.told != link.is && link.told.take().is_some() {
                 return Some(News::Down(peer));
-            } else {
-                link.told = link.is;
-                self.changed.pop_front();
-                return Some(News::Up(peer));
+            }
+            let news = (link.told != link.is).then_some(News::Up(peer));
+            link.told = link.is;
+            if link.is.is_none() {
+                self.links.remove(&peer);
+            }
+            self.changed.pop_front();
+            if news.is_some() {
+                return news;
             }
         }
         if let Some((peer, chain)) = self.dropped.pop_first() {
@@ -164,7 +186,11 @@ impl Inbox {
         }
         let waiting = &mut self.classes[chosen];
         let (peer, ()) = waiting.peers.pop()?;
-        let (chain, arrived) = waiting.chains[peer].pop()?;
+        let chains = waiting.chains.get_mut(&peer)?;
+        let (chain, arrived) = chains.pop()?;
+        if chains.is_empty() {
+            waiting.chains.remove(&peer);
+        }
         Some(News::Received(
             peer,
             Class::ALL[chosen],
@@ -173,16 +199,20 @@ impl Inbox {
         ))
     }
 
-    fn mark(&mut self, peer: PeerIndex) {
+    fn is(&self, peer: PeerId) -> Option<Generation> {
+        self.links.get(&peer)?.is
+    }
+
+    fn mark(&mut self, peer: PeerId) {
         if !self.changed.contains(&peer) {
             self.changed.push_back(peer);
         }
     }
 
-    fn forget(&mut self, peer: PeerIndex) {
+    fn forget(&mut self, peer: PeerId) {
         for waiting in &mut self.classes {
             waiting.peers.remove(peer);
-            waiting.chains[peer] = Turns::new();
+            waiting.chains.remove(&peer);
         }
     }
 }

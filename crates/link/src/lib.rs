@@ -20,6 +20,8 @@
 //!
 //! * *Who.* A peer is whoever proves to hold the one key that is pinned for its address. Strangers do not get past
 //!   the handshake. Of two cities the one with the lower address calls; the other waits.
+//! * *Change.* The peers are those last given to [`Links::set_peers`]: keys are looked up in every handshake, and
+//!   again before a connection becomes a link. Whoever is not listed any more is cut at once; nobody else notices.
 //! * *Order.* [`Event::Up`], then what was received, then [`Event::Down`], for each peer. Payloads of one chain and
 //!   class arrive in the order they were sent, as long as their stream is in use (a stream closed after
 //!   [`Limits::stream_idle`], or because more than 128 are in use, may be overtaken by the one after it).
@@ -46,8 +48,11 @@ mod greeting;
 mod identity;
 mod inbox;
 mod limits;
+mod lines;
 mod links;
 mod outbox;
+mod peer;
+mod pins;
 mod reader;
 mod refused;
 mod session;
@@ -61,6 +66,6 @@ mod writer;
 
 pub use figures::{Connected, Drops, Figures, PeerStatus, Traffic};
 pub use identity::{Fingerprint, Identity, IdentityError};
-pub use limits::{Class, Limits, OVERHEAD, QueueLimits};
+pub use limits::{Class, Limits, MOST_PEERS, OVERHEAD, QueueLimits};
 pub use links::{Config, Event, Links, NetworkId, Peer, PeerId, StartError};
 pub use refused::Refused;

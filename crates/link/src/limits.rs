@@ -119,6 +119,12 @@ impl Limits {
     }
 }
 
+/// The most peers: a network is of hundreds of cities at most, and a peer that is away costs a task and a few KiB.
+pub const MOST_PEERS: usize = 4096;
+
+/// A peer is kept out for a year at most, so that the time until then can be added to any other.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Streams that a peer may have open towards us. More are refused by QUIC itself.
 pub(crate) const STREAMS_FROM_PEER: u32 = 256;
 

@@ -1,6 +1,5 @@
 //! The links of a city: started with its peers, used by whoever drives its chains, stopped with the city.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -9,21 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quinn::{Endpoint, TokioRuntime};
+use quinn::{Endpoint, ServerConfig, TokioRuntime};
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::error;
 
-use crate::accept::{Waiting, accept};
-use crate::calls::{Line, call_self, keep_calling, keep_waiting};
-use crate::figures::{Counters, Figures, PeerStatus};
+use crate::accept::accept;
+use crate::figures::{Figures, PeerStatus};
 use crate::identity::{Fingerprint, Identity};
-use crate::inbox::{Inbox, News};
-use crate::limits::{Class, EVENTS_AHEAD, Limits};
+use crate::inbox::News;
+use crate::limits::{Class, EVENTS_AHEAD, Limits, MOST_PEERS};
+use crate::lines::{Lines, Listed};
 use crate::refused::Closing;
-use crate::shared::{PeerState, Shared};
+use crate::shared::Shared;
 use crate::tls::{self, SetupError};
 use crate::wire::{Hello, VERSIONS};
 
@@ -45,7 +42,7 @@ pub struct Config {
     pub network: NetworkId,
     /// Where calls are taken, and from where they are made (UDP).
     pub listen: SocketAddr,
-    /// All other cities. The own entry may be among them: it is called at the start, in search of another process
+    /// All other cities, as they are at the start. The own entry may be among them: it is called at the start, in search of another process
     /// with the own key.
     pub peers: Vec<Peer>,
     /// Bounds and times.
@@ -80,7 +77,7 @@ pub enum Event {
     Received {
         /// From whom: it proved to hold this city's key.
         peer: PeerId,
-        /// Of which chain, as the peer says.
+        /// Of which chain, as the peer says; 0 if it concerns none.
         chain: u64,
         /// For what, as the peer says.
         class: Class,
@@ -120,9 +117,12 @@ pub enum StartError {
     /// Two cities have one key.
     #[error("the cities {0} and {1} have one key")]
     KeyTwice(PeerId, PeerId),
+    /// More than [`MOST_PEERS`].
+    #[error("there are more than {MOST_PEERS} other cities")]
+    TooMany,
     /// The network knows another key for this city.
     #[error(
-        "the network knows this city by another link key: compare its card with the genesis file"
+        "the network knows this city by another link key: compare its card with what the network lists"
     )]
     OwnKeyDiffers,
     /// The bounds do not allow a class's longest payload.
@@ -141,8 +141,8 @@ pub enum StartError {
 pub struct Links {
     shared: Arc<Shared>,
     endpoint: Endpoint,
-    /// Behind a lock so that any handle can stop them.
-    tasks: Arc<Mutex<JoinSet<()>>>,
+    /// Behind a lock so that any handle can change or stop them; never held across an `.await`.
+    lines: Arc<Mutex<Option<Lines>>>,
 }
 
 /// How long peers have for taking the farewell.
@@ -162,45 +162,50 @@ impl Links {
             peers,
             limits,
         } = config;
-        let (shared, published) = shared(&identity, own, network, peers, limits)?;
-        let shared = Arc::new(shared);
-        let endpoint = listen(&identity, address, &shared)?;
+        if let Some(class) = limits.too_small() {
+            return Err(StartError::Limits(class));
+        }
+        let listed = Listed::sort_out(own, identity.fingerprint(), peers, |_| false);
+        if let Some(fault) = listed.faults.into_iter().next() {
+            return Err(fault);
+        }
+        let hello = Hello {
+            versions: VERSIONS,
+            network,
+            city: own,
+            process: draw()?,
+        };
+        let shared = Arc::new(Shared::new(hello, identity.fingerprint(), limits));
+        let server = tls::server(&identity, Arc::clone(&shared.pins), &shared.limits);
+        let endpoint = listen(&identity, address, server.map_err(setup)?)?;
         let (events, receiver) = mpsc::channel(EVENTS_AHEAD);
-        let mut tasks = JoinSet::new();
-        let mut waiting = Vec::with_capacity(shared.peers.len());
-        for (index, peer) in shared.peers.iter().enumerate() {
-            let line = Line {
-                shared: Arc::clone(&shared),
-                endpoint: endpoint.clone(),
-                config: tls::client(&identity, vec![peer.key, shared.own_key], &shared.limits)
-                    .map_err(setup)?,
-                peer: index,
-            };
-            if own < peer.id {
-                tasks.spawn(keep_calling(line));
-                waiting.push(None);
-            } else {
-                let (callers, receiver) = mpsc::channel(1);
-                tasks.spawn(keep_waiting(line, receiver));
-                waiting.push(Some(callers));
-            }
+        let mut lines = Lines::new(identity, Arc::clone(&shared), endpoint.clone());
+        lines.set(&listed.peers).map_err(setup)?;
+        if let Some(published) = listed.published {
+            lines.call_self(published).map_err(setup)?;
         }
-        if let Some(published) = published {
-            let to_self =
-                tls::client(&identity, vec![shared.own_key], &shared.limits).map_err(setup)?;
-            let (shared, endpoint) = (Arc::clone(&shared), endpoint.clone());
-            tasks.spawn(call_self(shared, endpoint, to_self, published));
-        }
-        let waiting: Waiting = waiting.into();
-        tasks.spawn(accept(Arc::clone(&shared), endpoint.clone(), waiting));
-        tasks.spawn(pump(Arc::clone(&shared), events));
-        let tasks = Arc::new(Mutex::new(tasks));
+        lines.spawn(accept(Arc::clone(&shared), endpoint.clone()));
+        lines.spawn(pump(Arc::clone(&shared), events));
         let links = Self {
             shared,
             endpoint,
-            tasks,
+            lines: Arc::new(Mutex::new(Some(lines))),
         };
         Ok((links, receiver))
+    }
+
+    /// From now on these are the other cities. Whoever is new is called and let in. Whoever is not listed any more
+    /// loses its connection, and what waits for it or came from it, before this returns; it is not called again, and
+    /// cannot call. A changed endpoint is where the next call goes; a changed key closes the connection, unless that
+    /// showed the new one already. All others notice nothing, and the same list again changes nothing.
+    ///
+    /// The own entry is passed over. Entries that contradict others, and those beyond [`MOST_PEERS`], are left out and
+    /// told to the log; what is pinned already has precedence, then what comes first. Never waits; without effect
+    /// after [`stop`](Self::stop).
+    pub fn set_peers(&self, peers: Vec<Peer>) {
+        if let Some(lines) = &mut *self.lines.lock() {
+            lines.list(peers);
+        }
     }
 
     /// Where calls are taken.
@@ -213,12 +218,16 @@ impl Links {
 
     /// Puts a payload into the queue of its peer, class and chain. Never waits: what does not fit is dropped, counted,
     /// and told by [`Event::Dropped`] while the link is up. While it is down everything is dropped and counted.
+    ///
+    /// A chain's number means nothing here; that of no chain, 0, is one like the others.
     pub fn send(&self, to: PeerId, chain: u64, class: Class, payload: Bytes) {
         self.shared.send(to, chain, class, payload);
     }
 
     /// Closes the connection with a peer whose payloads were no payloads of an honest city, and keeps it out for so
-    /// long; longer if it has to stay out already. It is told why.
+    /// long (a year at most), or longer if it has to stay out already: it is neither called nor let in. It is told why.
+    /// What waits for it or came from it is dropped. A new key or endpoint does not shorten it; being no peer for a
+    /// while does.
     pub fn refuse(&self, peer: PeerId, wait: Duration) {
         self.shared.keep_out(peer, wait);
     }
@@ -226,25 +235,21 @@ impl Links {
     /// Every link as it is now.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStatus> {
-        self.shared.peers.iter().map(PeerState::status).collect()
+        self.shared.status()
     }
 
-    /// Sums over all links.
+    /// Sums over all links since the start.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        Figures::new(&self.shared.counters, &self.peers())
+        self.shared.figures()
     }
 
     /// Says farewell to the peers, so that they need not wait for a time-out, and ends every task.
     pub async fn stop(self) {
         self.endpoint.close(Closing::Stopping.code(), b"");
-        let mut tasks = std::mem::take(&mut *self.tasks.lock());
-        tasks.abort_all();
-        while let Some(ended) = tasks.join_next().await {
-            match ended {
-                Err(failed) if failed.is_panic() => error!(%failed, "a task of the links failed"),
-                Ok(()) | Err(_) => {}
-            }
+        let lines = self.lines.lock().take();
+        if let Some(lines) = lines {
+            lines.end().await;
         }
         // A peer that does not take it finds out by itself.
         let _taken = timeout(FAREWELL, self.endpoint.wait_idle()).await;
@@ -255,7 +260,7 @@ impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Links")
             .field("own", &self.shared.own.city)
-            .field("peers", &self.shared.peers.len())
+            .field("peers", &self.shared.peers.read().len())
             .finish_non_exhaustive()
     }
 }
@@ -273,77 +278,19 @@ impl fmt::Debug for PeerId {
     }
 }
 
-/// With the own published endpoint, if the own entry is among the peers.
-fn shared(
-    identity: &Identity,
-    own: PeerId,
-    network: NetworkId,
-    cities: Vec<Peer>,
-    limits: Limits,
-) -> Result<(Shared, Option<String>), StartError> {
-    if let Some(class) = limits.too_small() {
-        return Err(StartError::Limits(class));
-    }
-    let own_key = identity.fingerprint();
-    let mut published = None;
-    let mut peers: Vec<PeerState> = Vec::new();
-    let mut by_id = HashMap::new();
-    let mut by_key = HashMap::new();
-    for Peer {
-        id,
-        fingerprint: key,
-        endpoint,
-    } in cities
-    {
-        if id == own {
-            if key != own_key {
-                return Err(StartError::OwnKeyDiffers);
-            }
-            published = Some(endpoint);
-            continue;
-        }
-        if key == own_key {
-            return Err(StartError::KeyTwice(own, id));
-        }
-        if by_id.insert(id, peers.len()).is_some() {
-            return Err(StartError::CityTwice(id));
-        }
-        if let Some(other) = by_key.insert(key, peers.len()) {
-            return Err(StartError::KeyTwice(peers[other].id, id));
-        }
-        peers.push(PeerState::new(id, key, endpoint, &limits));
-    }
+fn draw() -> Result<[u8; 16], StartError> {
     let mut process = [0; 16];
     SystemRandom::new()
         .fill(&mut process)
         .map_err(|_unspecified| StartError::Random)?;
-    let shared = Shared {
-        own: Hello {
-            versions: VERSIONS,
-            network,
-            city: own,
-            process,
-        },
-        own_key,
-        limits,
-        inbox: Mutex::new(Inbox::new(peers.len())),
-        peers,
-        by_id,
-        by_key,
-        counters: Counters::default(),
-        news: Notify::new(),
-    };
-    Ok((shared, published))
+    Ok(process)
 }
 
 fn listen(
     identity: &Identity,
     listen: SocketAddr,
-    shared: &Shared,
+    server: ServerConfig,
 ) -> Result<Endpoint, StartError> {
-    let mut known: Vec<Fingerprint> = shared.by_key.keys().copied().collect();
-    known.push(shared.own_key);
-    let server = tls::server(identity, known, &shared.limits).map_err(setup)?;
     let endpoint = tls::endpoint(identity);
     UdpSocket::bind(listen)
         .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)))
@@ -364,17 +311,13 @@ async fn pump(shared: Arc<Shared>, events: mpsc::Sender<Event>) {
                 None => shared.news.notified().await,
             }
         };
-        let id = |index: usize| shared.peers[index].id;
         room.send(match news {
             News::OwnKey(from) => Event::OwnKey { from },
-            News::Up(peer) => Event::Up { peer: id(peer) },
-            News::Down(peer) => Event::Down { peer: id(peer) },
-            News::Dropped(peer, chain) => Event::Dropped {
-                peer: id(peer),
-                chain,
-            },
+            News::Up(peer) => Event::Up { peer },
+            News::Down(peer) => Event::Down { peer },
+            News::Dropped(peer, chain) => Event::Dropped { peer, chain },
             News::Received(peer, class, chain, payload) => Event::Received {
-                peer: id(peer),
+                peer,
                 chain,
                 class,
                 payload,

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quinn::{ReadError, ReadExactError, RecvStream};
 
-use crate::inbox::{Arrived, Generation, PeerIndex};
+use crate::inbox::{Arrived, Generation};
 use crate::limits::OVERHEAD;
+use crate::peer::PeerState;
 use crate::refused::Refused;
 use crate::shared::Shared;
 use crate::wire::{STREAM_HEAD, parse_stream_head};
@@ -16,7 +17,7 @@ use crate::wire::{STREAM_HEAD, parse_stream_head};
 /// Until the stream ends, or the connection.
 pub(crate) async fn read(
     shared: Arc<Shared>,
-    peer: PeerIndex,
+    peer: Arc<PeerState>,
     generation: Generation,
     mut stream: RecvStream,
 ) -> Result<(), Refused> {
@@ -26,7 +27,7 @@ pub(crate) async fn read(
         Err(error) => return ended(&error, false),
     }
     let (class, chain) = parse_stream_head(head).ok_or(Refused::StreamHead)?;
-    let budget = &shared.peers[peer].budgets[class.index()];
+    let budget = &peer.budgets[class.index()];
     let mut had_frames = false;
     loop {
         let mut length = [0; 4];
@@ -46,7 +47,7 @@ pub(crate) async fn read(
         }
         had_frames = true;
         shared.arrived(
-            peer,
+            &peer,
             generation,
             class,
             chain,

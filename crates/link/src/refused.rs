@@ -7,7 +7,7 @@ use quinn::VarInt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Refused {
     /// A caller whose key is pinned for no peer.
-    #[error("a stranger called: its key belongs to no city of this network's genesis")]
+    #[error("a stranger called: its key belongs to no city of this network")]
     Stranger,
     /// Another key answered than the one pinned for the peer.
     #[error(
@@ -16,7 +16,7 @@ pub enum Refused {
     WrongKey,
     /// The peer does not take our key.
     #[error(
-        "the city does not know our key: its genesis names another one for us, or it is of another network"
+        "the city does not know our key: it has another one for us, or it is of another network"
     )]
     KeyUnknownThere,
     /// The peer is of another network.
@@ -72,11 +72,17 @@ pub enum Refused {
     /// Whoever uses the links found what the peer says untrue, again and again.
     #[error("the city said again and again what no honest city says")]
     Untrue,
+    /// The city is no peer any more, or we are none of its.
+    #[error("one of the two cities is no longer among the peers of the other")]
+    Removed,
+    /// Another key is pinned for the city than the one it showed, or for us there.
+    #[error("the network knows another link key by now than the one shown on this connection")]
+    KeyReplaced,
 }
 
 impl Refused {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Stranger,
         Self::WrongKey,
         Self::KeyUnknownThere,
@@ -97,6 +103,8 @@ impl Refused {
         Self::StreamGivenUp,
         Self::Transport,
         Self::Untrue,
+        Self::Removed,
+        Self::KeyReplaced,
     ];
 
     /// A stable name, for metrics.
@@ -123,6 +131,8 @@ impl Refused {
             Self::StreamGivenUp => "stream_given_up",
             Self::Transport => "transport",
             Self::Untrue => "untrue",
+            Self::Removed => "removed",
+            Self::KeyReplaced => "key_replaced",
         }
     }
 

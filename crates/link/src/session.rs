@@ -8,7 +8,7 @@ use quinn::{Connection, ConnectionError};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, info};
 
-use crate::inbox::PeerIndex;
+use crate::peer::PeerState;
 use crate::reader;
 use crate::refused::{Closing, Refused};
 use crate::shared::Shared;
@@ -30,13 +30,19 @@ pub(crate) enum Ended<T> {
 /// Makes the connection the link with this peer until it ends or `interrupted` does.
 pub(crate) async fn serve<T>(
     shared: &Arc<Shared>,
-    index: PeerIndex,
+    peer: &Arc<PeerState>,
     connection: &Connection,
     process: [u8; 16],
     interrupted: impl Future<Output = T>,
 ) -> Ended<T> {
-    let peer = &shared.peers[index];
-    let generation = shared.open(index, connection.clone(), process);
+    let generation = match shared.open(peer, connection.clone(), process) {
+        Ok(generation) => generation,
+        Err(reason) => {
+            connection.close(Closing::Refused(reason).code(), b"");
+            shared.refuse(peer, reason);
+            return Ended::RefusedHere(reason);
+        }
+    };
     info!(city = %peer.id, address = %connection.remote_address(), "link is up");
     let mut readers = JoinSet::new();
     let mut writing = pin!(Writer::new(shared, peer, connection).run());
@@ -49,7 +55,7 @@ pub(crate) async fn serve<T>(
             },
             stream = connection.accept_uni() => match stream {
                 Ok(stream) => {
-                    readers.spawn(reader::read(Arc::clone(shared), index, generation, stream));
+                    readers.spawn(reader::read(Arc::clone(shared), Arc::clone(peer), generation, stream));
                 }
                 Err(error) => break lost(&error),
             },
@@ -66,10 +72,10 @@ pub(crate) async fn serve<T>(
     // Without effect on a connection that is closed.
     connection.close(closing.code(), b"");
     readers.shutdown().await;
-    shared.close(index);
+    shared.close(peer, generation);
     match &ended {
-        Ended::RefusedHere(reason) => shared.refuse(index, *reason),
-        Ended::RefusedThere(reason) => shared.tell(index, *reason),
+        Ended::RefusedHere(reason) => shared.refuse(peer, *reason),
+        Ended::RefusedThere(reason) => shared.tell(peer, *reason),
         Ended::Lost | Ended::Interrupted(_) => {}
     }
     let reason = connection.close_reason().map(tracing::field::display);

@@ -1,5 +1,6 @@
 //! Cities on loopback, over real QUIC: what they exchange, whom they refuse, and what they do with those that misbehave.
 
+mod changes;
 mod exchange;
 mod hostile;
 mod refusals;

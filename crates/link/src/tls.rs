@@ -18,10 +18,11 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use crate::identity::{Fingerprint, Identity, fingerprint};
+use crate::identity::{Identity, fingerprint};
 use crate::limits::{
     CONNECTION_WINDOW, GREETED_AT_ONCE, Limits, SEND_WINDOW, STREAM_WINDOW, STREAMS_FROM_PEER,
 };
+use crate::pins::Pins;
 use crate::wire::ALPN;
 
 /// Every peer answers to this name; its key tells who it is.
@@ -38,16 +39,16 @@ pub(crate) enum SetupError {
     IdleTimeout(#[from] quinn::VarIntBoundsExceeded),
 }
 
-/// Takes the keys that it knows, and proof that the other side holds them.
+/// Takes the keys that are pinned at that moment, and proof that the other side holds them.
 #[derive(Debug)]
 struct Pinned {
-    known: Vec<Fingerprint>,
+    pins: Arc<Pins>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Pinned {
     fn check(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
-        if self.known.contains(&fingerprint(shown)) {
+        if self.pins.whose(&fingerprint(shown)).is_some() {
             return Ok(());
         }
         // Told as the alert `access_denied`.
@@ -154,15 +155,15 @@ impl ClientCertVerifier for Pinned {
     }
 }
 
-/// For calls to whoever holds one of the keys `known`.
+/// For calls to whoever holds one of the keys that are pinned when it is called.
 pub(crate) fn client(
     identity: &Identity,
-    known: Vec<Fingerprint>,
+    pins: Arc<Pins>,
     limits: &Limits,
 ) -> Result<ClientConfig, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Pinned {
-        known,
+        pins,
         provider: Arc::clone(&provider),
     });
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -182,15 +183,15 @@ pub(crate) fn client(
     Ok(config)
 }
 
-/// For calls from whoever holds one of the keys `known`.
+/// For calls from whoever holds one of the keys that are pinned when it calls.
 pub(crate) fn server(
     identity: &Identity,
-    known: Vec<Fingerprint>,
+    pins: Arc<Pins>,
     limits: &Limits,
 ) -> Result<ServerConfig, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Pinned {
-        known,
+        pins,
         provider: Arc::clone(&provider),
     });
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)

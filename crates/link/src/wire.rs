@@ -155,6 +155,9 @@ mod tests {
         let head = stream_head(Class::Transactions, 0x0102);
         assert_eq!(head, [1, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(parse_stream_head(head), Some((Class::Transactions, 0x0102)));
+        let of_none = stream_head(Class::Sync, 0);
+        assert_eq!(of_none, [1, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(parse_stream_head(of_none), Some((Class::Sync, 0)));
         assert_eq!(parse_stream_head([2, 1, 0, 0, 0, 0, 0, 0, 1, 2]), None);
         assert_eq!(parse_stream_head([1, 3, 0, 0, 0, 0, 0, 0, 1, 2]), None);
     }

@@ -16,8 +16,9 @@ use quinn::{Connection, SendStream, WriteError};
 use tokio::time::{Instant, sleep_until};
 
 use crate::limits::{Class, STREAMS_TO_PEER, WRITTEN_AT_ONCE};
+use crate::peer::PeerState;
 use crate::refused::Refused;
-use crate::shared::{PeerState, Shared};
+use crate::shared::Shared;
 use crate::wire::stream_head;
 
 type Key = (Class, u64);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::scenery::{NETWORK, Plan, closed_for, eventually, plan, start};
+use super::scenery::{NETWORK, closed_for, eventually, plan, start};
 use crate::greeting::greet;
 use crate::refused::Closing;
 use crate::wire::Hello;
@@ -43,10 +43,7 @@ async fn a_stranger_does_not_get_past_the_handshake_and_harms_nobody() {
     let plans = plan(2);
     let (mut one, mut two) = (plans[0].start(&plans), plans[1].start(&plans));
     one.up(two.id).await;
-    let stranger = Plan {
-        identity: Identity::generate().unwrap(),
-        ..plans[0].clone()
-    };
+    let stranger = plans[0].with_another_key();
     for times in 1..=3 {
         // The caller may believe itself connected until it is told.
         if let Ok(connection) = stranger.call(&plans[1]).await {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::greeting::greet;
+use crate::pins::Pins;
 use crate::refused::Closing;
 use crate::wire::{Hello, VERSIONS, stream_head};
 use crate::{Class, Config, Event, Identity, Limits, Links, Peer, PeerId, Refused, tls};
@@ -79,6 +80,14 @@ impl Plan {
         }
     }
 
+    /// As it is when its key was replaced.
+    pub(super) fn with_another_key(&self) -> Self {
+        Self {
+            identity: Identity::generate().unwrap(),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn start(&self, plans: &[Self]) -> City {
         start(self.config(plans))
     }
@@ -88,8 +97,8 @@ impl Plan {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let config = tls::endpoint(&self.identity);
         let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime)).unwrap();
-        let known = vec![city.identity.fingerprint()];
-        let client = tls::client(&self.identity, known, &Limits::default()).unwrap();
+        let pins = Arc::new(Pins::new([(city.identity.fingerprint(), city.id)]));
+        let client = tls::client(&self.identity, pins, &Limits::default()).unwrap();
         endpoint
             .connect_with(client, city.address, tls::SERVER_NAME)
             .unwrap()
@@ -134,6 +143,16 @@ impl City {
             }
         };
         timeout(NEVER, waiting).await.expect("it is told in time")
+    }
+
+    /// From now on it knows these cities.
+    pub(super) fn set_peers(&self, plans: &[Plan]) {
+        self.links.set_peers(plans.iter().map(Plan::peer).collect());
+    }
+
+    /// What is told next, whatever it is.
+    pub(super) async fn next(&mut self) -> Event {
+        self.until(Some).await
     }
 
     pub(super) async fn up(&mut self, with: PeerId) {
