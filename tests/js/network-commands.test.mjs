@@ -1,5 +1,6 @@
 // A network by its documented commands alone, a process for each city: four institutions found it, a fifth is proposed,
-// voted in and offers its city, an application is placed in one transaction and takes a transaction. What is refused
+// voted in, follows the hub and hosts an application, and is removed by vote; an application is placed in one
+// transaction and takes a transaction. What is refused
 // says why, with an exit code for scripts.
 
 import assert from "node:assert/strict";
@@ -8,7 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { toQuantity } from "ethers";
 import { City, Network, newKey, receiptEverywhere, signed } from "./cities.mjs";
-import { binary, PROGRAM, run } from "./harness.mjs";
+import { binary, PROGRAM, run, until } from "./harness.mjs";
 
 const PLACES = ["CN SHA", "CN HGH", "CN NKG", "CN HFE"];
 const REFUSED = 1;
@@ -131,6 +132,62 @@ test("an application is placed in one transaction, and takes transactions", PROG
     ["demo"],
   );
 });
+
+test(
+  "the fifth follows the hub, hosts an application, and is shut out when members remove it",
+  PROGRAM,
+  async () => {
+    const fifth = network.city(5);
+    await fifth.start();
+    const [first] = network.cities;
+    const height = () => first.height();
+    await until(
+      "the fifth has the hub's latest block",
+      async () => (await fifth.height()) === (await height()),
+      30_000,
+    );
+    // What is given to it is on the hub: it votes on nothing, and its clients are served.
+    const hash = await fifth.send(await signed(newKey(), { chainId: first.chainId }));
+    await receiptEverywhere(network.cities, hash, 10_000);
+    const { cities: found } = await done(["city", "list", "--place", "CN CAN"]);
+    const capacity = ["--gas-per-second", "1000000", "--bytes", "100000000", "--blocks-per-second", "10"];
+    await done(["city", "offer", `${found[0].id}`, ...capacity], authority(5));
+    const create = ["app", "create", "--name", "with-the-fifth", "--cities", "CN SHA,CN HGH,CN NKG,CN CAN"];
+    const app = await done([...create, "--yes", "--readers", "anyone"], authority(5));
+    const cities = app.rpc.map((rpc) => new City({ rpc, chain_id: app.chain_id }));
+    assert.ok(cities.some(({ rpc }) => rpc.startsWith(fifth.rpc)));
+    await receiptEverywhere(
+      cities,
+      await cities[0].send(await signed(newKey(), { chainId: app.chain_id })),
+      10_000,
+    );
+
+    const remove = [
+      "governance",
+      "propose",
+      "remove",
+      "--city",
+      `${found[0].id}`,
+      "--reason",
+      "It was sold.",
+    ];
+    const { id } = await done([...remove, "--vote"], authority(1));
+    for (const member of [2, 3, 4]) await done(["governance", "vote", `${id}`, "--yes"], authority(member));
+    assert.equal((await done(["governance", "execute", `${id}`], authority(1))).status, "executed");
+    await until(
+      "nobody is connected with it",
+      async () => (await fifth.call("net_peerCount")) === "0x0",
+      20_000,
+    );
+    const before = await fifth.height();
+    await receiptEverywhere(
+      network.cities.slice(0, 4),
+      await first.send(await signed(newKey(), { chainId: first.chainId })),
+      10_000,
+    );
+    assert.equal(await fifth.height(), before, "it learns of no block after its removal");
+  },
+);
 
 test("a hub that is not there is told from one that refuses", PROGRAM, async () => {
   const nobody = await run(binary(), ["member", "list", "--hub", "http://127.0.0.1:1"]);

@@ -61,16 +61,23 @@ const specification = (name, more = {}) => ({
 async function place(registry, name, more) {
   const sent = await registry.create(specification(name, more));
   const receipt = await sent.wait();
-  const created = receipt.logs.map((log) => registry.interface.parseLog(log)).find((log) => log?.name === "Created");
+  const created = receipt.logs
+    .map((log) => registry.interface.parseLog(log))
+    .find((log) => log?.name === "Created");
   return { n: created.args.n, chainId: Number(created.args.chainId), receipt };
 }
 
 /** The chain at every city, once it is there. */
 async function everywhere(chainId) {
-  const chains = ready.cities.map(({ rpc }) => new Chain({ rpc: `${rpc}/chain/${chainId}`, chain_id: chainId }));
+  const chains = ready.cities.map(
+    ({ rpc }) => new Chain({ rpc: `${rpc}/chain/${chainId}`, chain_id: chainId }),
+  );
   for (const chain of chains) {
     await until(`chain ${chainId} at ${chain.rpc}`, async () => {
-      const { status } = await post(chain.rpc, JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_chainId" }));
+      const { status } = await post(
+        chain.rpc,
+        JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_chainId" }),
+      );
       return status === 200;
     });
   }
@@ -90,7 +97,9 @@ test("an application is placed by one transaction and runs on its four cities", 
   const chains = await everywhere(chainId);
   const there = Date.now() - started;
   const receipts = await useIt(chains, ready.accounts[3].address);
-  console.log(`there after ${there} ms, its first transaction final everywhere after ${Date.now() - started} ms`);
+  console.log(
+    `there after ${there} ms, its first transaction final everywhere after ${Date.now() - started} ms`,
+  );
   assert.equal(new Set(receipts.map(({ blockHash }) => blockHash)).size, 1);
   for (const chain of chains) {
     assert.equal(Number(await chain.call("eth_chainId")), chainId);
@@ -141,23 +150,27 @@ test("the hub refuses a placement with a reason, and nothing begins", PROGRAM, a
   assert.equal(await registry.count(), before);
 });
 
-test("a dozen applications run beside each other, and are there after a restart", PROGRAM, async (context) => {
-  const registry = applications(context, 1);
-  const placed = [];
-  for (let index = 0; index < 12; index += 1) {
-    placed.push(await place(registry, `application-${index}`));
-  }
-  assert.equal(new Set(placed.map(({ chainId }) => chainId)).size, 12);
-  for (const { chainId } of placed) {
-    const receipts = await useIt(await everywhere(chainId), ready.accounts[4].address);
-    assert.deepEqual(new Set(receipts.map(({ blockNumber }) => blockNumber)), new Set(["0x1"]));
-  }
-  await process_.stop();
-  await start();
-  for (const { chainId } of placed) {
-    const chains = await everywhere(chainId);
-    for (const chain of chains) assert.equal(await chain.height(), 1);
-  }
-  const receipts = await useIt(await everywhere(placed[7].chainId), ready.accounts[4].address);
-  assert.deepEqual(new Set(receipts.map(({ blockNumber }) => blockNumber)), new Set(["0x2"]));
-});
+test(
+  "a dozen applications run beside each other, and are there after a restart",
+  PROGRAM,
+  async (context) => {
+    const registry = applications(context, 1);
+    const placed = [];
+    for (let index = 0; index < 12; index += 1) {
+      placed.push(await place(registry, `application-${index}`));
+    }
+    assert.equal(new Set(placed.map(({ chainId }) => chainId)).size, 12);
+    for (const { chainId } of placed) {
+      const receipts = await useIt(await everywhere(chainId), ready.accounts[4].address);
+      assert.deepEqual(new Set(receipts.map(({ blockNumber }) => blockNumber)), new Set(["0x1"]));
+    }
+    await process_.stop();
+    await start();
+    for (const { chainId } of placed) {
+      const chains = await everywhere(chainId);
+      for (const chain of chains) assert.equal(await chain.height(), 1);
+    }
+    const receipts = await useIt(await everywhere(placed[7].chainId), ready.accounts[4].address);
+    assert.deepEqual(new Set(receipts.map(({ blockNumber }) => blockNumber)), new Set(["0x2"]));
+  },
+);

@@ -335,17 +335,7 @@ impl Host {
             hosting.spawn(follower.run());
         }
         if let Some((links, events)) = met {
-            let (tips, inbox) = mpsc::channel(tips::WAITING);
-            let stopped = hosting.common().stop.clone();
-            hosting.spawn(tips::run(hosting.clone(), inbox, stopped));
-            let dispatcher = Dispatcher {
-                links,
-                events,
-                hosting: hosting.clone(),
-                tips,
-                halt: Arc::clone(&stop),
-            };
-            hosting.spawn(dispatcher.run());
+            listen(&hosting, links, events, Arc::clone(&stop));
         }
         Ok(Self {
             folder,
@@ -425,6 +415,26 @@ impl Host {
             Err(error) => tracing::error!(%error, "the last flush ended badly"),
         }
     }
+}
+
+/// Carries what the links bring to the chains.
+fn listen(
+    hosting: &Hosting,
+    links: Links,
+    events: mpsc::Receiver<Event>,
+    halt: Arc<watch::Sender<bool>>,
+) {
+    let (tips, inbox) = mpsc::channel(tips::WAITING);
+    let stopped = hosting.common().stop.clone();
+    hosting.spawn(tips::run(hosting.clone(), inbox, stopped));
+    let dispatcher = Dispatcher {
+        links,
+        events,
+        hosting: hosting.clone(),
+        tips,
+        halt,
+    };
+    hosting.spawn(dispatcher.run());
 }
 
 fn open_store(

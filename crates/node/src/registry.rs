@@ -161,7 +161,7 @@ impl Follower {
         };
         // A city meets nobody when it reads of nobody: that registry is not a network's.
         if !cities.is_empty() {
-            let _later: (&Links, Vec<Peer>) = (links, cities.iter().map(peer).collect());
+            links.set_peers(cities.iter().map(peer).collect());
         }
     }
 }
