@@ -40,7 +40,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 0, value_name = "MS")]
     block_interval: u64,
     /// Run a network: the chain is its hub, each city is of a member of its own whose authority is one of the accounts, and
-    /// the cities host the applications that are placed on them, at /chain/<chain id>.
+    /// the cities host the applications that are placed on them, at /chain/ID.
     #[arg(long, conflicts_with_all = ["chain_id", "block_interval"])]
     hub: bool,
     /// Print one line of JSON on standard output when ready, and nothing else.
