@@ -238,7 +238,7 @@ async function succeeds(...args) {
 }
 
 /** A port of 127.0.0.1 that nobody uses now. */
-async function freePort(kind) {
+export async function freePort(kind) {
   const socket =
     kind === "udp" ? createSocket("udp4").bind(0, "127.0.0.1") : createServer().listen(0, "127.0.0.1");
   await once(socket, "listening");
