@@ -1,7 +1,7 @@
 //! What a chain is: its rules, its names, and how its headers relate.
 
 use execution::Rules;
-use types::{ChainId, Domain, Record};
+use types::{ChainId, Domain, Readers, Record};
 
 /// What does not change between two handovers of a chain.
 #[derive(Clone, Debug)]
@@ -52,6 +52,15 @@ impl Profile {
             Lineage::Causeway { record, .. } => Some(record),
             Lineage::Foreign => None,
         }
+    }
+
+    /// Whether cities that do not keep the chain follow it: every city follows the hub. No hub's block created such a chain,
+    /// and anybody may read it.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        let has_hub = self.rules.system_calls.beacon_root;
+        let is_open = |record: &Record| record.readers == Readers::Anyone;
+        !has_hub && self.record().is_some_and(is_open)
     }
 
     /// The signatures' domain, on our own chains.

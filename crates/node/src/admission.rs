@@ -182,15 +182,10 @@ impl Entrance {
         Ok(())
     }
 
-    /// Whether cities that do not keep the chain may bring what their clients give them: where any of them may read.
-    fn is_open(&self) -> bool {
-        let record = self.reader.profile().record();
-        record.is_some_and(|record| record.readers == types::Readers::Anyone)
-    }
-
     /// The transactions that another city took from its clients.
     fn relayed(&self, peer: Address, payload: &[u8]) -> Vec<Bytes> {
-        if !self.others.contains(&peer) && !self.is_open() {
+        // Cities that follow a chain bring what their clients give them.
+        if !self.others.contains(&peer) && !self.reader.profile().is_followed() {
             self.metrics.refused("stranger");
             return Vec::new();
         }

@@ -14,7 +14,7 @@ use hub::{Changed, Placement, Registry, RegistryError};
 use link::{Links, Peer, PeerId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
-use types::NetworkId;
+use types::{ChainId, NetworkId};
 
 use crate::handle::{ChainHandle, NewBlock};
 use crate::hosting::{Hosting, OpenError};
@@ -104,27 +104,42 @@ impl Follower {
         let (hub, own, network_id) = (self.hub.clone(), self.own, self.network_id);
         let hosted = match changed {
             Some(_) => BTreeSet::new(),
-            None => self.hosting.chains()?.into_iter().collect(),
+            None => self
+                .hosting
+                .chains()?
+                .into_iter()
+                .map(ChainId::get)
+                .collect(),
         };
         let read = move || -> Result<Found, FollowError> {
             let moment = hub.reader().moment()?;
             let registry = Registry::new(&moment);
             let looks_at_cities = changed.as_ref().is_none_or(|changed| changed.cities);
+            let was_registered = own_id.is_some();
             let own_id = match own_id {
                 Some(id) => Some(id),
                 None => registry.city_id(own)?,
             };
             let placed = match (changed, own_id) {
-                (Some(changed), _) => changed.placed,
-                (None, Some(id)) => registry.placed_on(id)?,
-                (None, None) => Vec::new(),
+                (Some(changed), _) if was_registered => changed.placed,
+                (_, Some(id)) => registry.placed_on(id)?,
+                (_, None) => Vec::new(),
             };
-            let placements: Result<Vec<_>, _> = placed
-                .into_iter()
-                .map(|n| registry.placement(n, network_id))
-                .collect();
-            let mut placements = placements?;
-            placements.retain(|placement| !hosted.contains(&placement.chain_id));
+            // The hub is number 0 of its network, and chain ids count up from there.
+            let first = moment.profile().chain_id.get();
+            let is_new = |n: &u64| !hosted.contains(&first.saturating_add(*n));
+            let mut placements = Vec::new();
+            for n in placed.into_iter().filter(is_new) {
+                match registry.placement(n, network_id) {
+                    Ok(placement) => placements.push(placement),
+                    // A later release may know it; the others are hosted.
+                    Err(error @ RegistryError::Application { .. }) => tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "an application that is placed here is not hosted"
+                    ),
+                    Err(error) => return Err(error.into()),
+                }
+            }
             Ok(Found {
                 own_id,
                 cities: looks_at_cities.then(|| registry.cities()).transpose()?,
@@ -137,14 +152,22 @@ impl Follower {
         if let Some(cities) = &found.cities {
             self.meet(cities);
         }
+        let mut failed = None;
         for placement in found.placements {
-            let chain_id = placement.chain_id;
-            if let Some(genesis) = placement.genesis {
-                self.hosting.create(genesis).await?;
-                tracing::info!(%chain_id, n = placement.n, "hosting an application");
+            let (chain_id, n) = (placement.chain_id, placement.n);
+            let Some(genesis) = placement.genesis else {
+                continue;
+            };
+            // One that cannot be begun keeps no other away.
+            match self.hosting.create(genesis).await {
+                Ok(_parked_when_idle) => tracing::info!(%chain_id, n, "hosting an application"),
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(found.own_id)
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(found.own_id),
+        }
     }
 
     /// Tells the links whom to meet.

@@ -1,7 +1,7 @@
 //! Cities of the network that follow the chain and do not vote: every city follows the hub.
 //!
-//! They are told of each new block and given what they ask for, on a chain that anybody may read. Nothing that they say is
-//! taken in: this city never waits for one of them.
+//! They are told of each new block and given what they ask for, where [`Profile::is_followed`](crate::Profile::is_followed)
+//! says so. Nothing that they say is taken in: this city never waits for one of them.
 
 use std::collections::BTreeSet;
 
@@ -15,16 +15,10 @@ const MOST: usize = 4_096;
 pub(super) struct Readers(BTreeSet<Address>);
 
 impl Engine {
-    /// Whether any city of the network may read the chain.
-    fn is_open(&self) -> bool {
-        let record = self.profile.record();
-        record.is_some_and(|record| record.readers == types::Readers::Anyone)
-    }
-
     /// A city that does not vote is connected: it is told of every block from now on.
     pub(super) fn greet_reader(&mut self, reader: Address, call: &mut Call) {
         // Those that do not vote learn from those that do.
-        if self.is_open() && self.is_validator() && self.readers.0.len() < MOST {
+        if self.profile.is_followed() && self.is_validator() && self.readers.0.len() < MOST {
             self.readers.0.insert(reader);
             call.send(reader, self.tip());
         }
@@ -36,7 +30,7 @@ impl Engine {
             message,
             PeerMessage::Tip { .. } | PeerMessage::GetBlocks { .. } | PeerMessage::GetCertificate
         );
-        is_wish && self.is_open()
+        is_wish && self.profile.is_followed()
     }
 
     /// A city that does not vote says where it is: it is answered when this city is ahead.
