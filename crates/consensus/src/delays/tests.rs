@@ -140,12 +140,12 @@ fn heights_of_many_rounds_double_all_waits_until_first_rounds_suffice() {
     let (before, votes) = (delays.proposal(city(1)), delays.timeouts().vote);
     delays.decided(1);
     assert_eq!(delays.proposal(city(1)), before, "somebody is dead");
-    for times in [1_u32, 2, 3, 3] {
+    for times in [1_u32, 1] {
         delays.decided(2);
         assert_eq!(delays.proposal(city(1)), before * (1 << times));
         assert_eq!(delays.timeouts().vote, votes * (1 << times));
     }
-    (0..3).for_each(|_| delays.decided(0));
+    delays.decided(0);
     assert_eq!(delays.proposal(city(1)), before);
 }
 
