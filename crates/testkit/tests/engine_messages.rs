@@ -380,6 +380,43 @@ fn whoever_is_connected_hears_the_tip() {
     );
 }
 
+#[test]
+fn a_city_that_does_not_vote_follows_and_starts_nothing() {
+    let (mut it, proposer, certified) = decided();
+    let (reader, from) = (
+        Arc::new(NodeKey::from_bytes(&[0x66; 32]).unwrap()),
+        proposer.address(),
+    );
+    let mut follower = engine(&reader);
+    follower.admit(vec![transfer()], NOW_MS);
+    assert_eq!(follower.due_ms(), None, "it has no turn");
+    assert!(follower.wake(NOW_MS).unwrap().is_empty());
+    let heard = |follower: &mut Engine, messages: Vec<PeerMessage>| {
+        let mut effects = Vec::new();
+        for message in messages {
+            effects.extend(follower.receive(from, message, NOW_MS).unwrap());
+        }
+        effects
+    };
+    let asked = sent(&heard(&mut follower, sent(&it.connected(reader.address()))));
+    assert!(
+        matches!(asked[..], [PeerMessage::GetBlocks { from: 1 }]),
+        "{asked:?}"
+    );
+    let answer = it
+        .receive(reader.address(), asked[0].clone(), NOW_MS)
+        .unwrap();
+    assert!(commits(&heard(&mut follower, sent(&answer))));
+    // A vote of its own is heard by nobody, and those of others are no business of it.
+    let hash = certified.block.header.hash_slow();
+    let own = vote(&reader, VoteKind::Prevote, 0, hash);
+    assert!(sent(&it.receive(reader.address(), own, NOW_MS).unwrap()).is_empty());
+    let mut idle = engine(&reader);
+    let theirs = vote(&proposer, VoteKind::Prevote, 0, hash);
+    assert!(heard(&mut idle, vec![theirs]).is_empty());
+    assert!(idle.is_parked());
+}
+
 /// An engine without the transaction of the block that the first of these proposes, the outline, and the other cities.
 struct Withheld {
     it: Engine,
