@@ -40,6 +40,10 @@ const MOST_DOUBLINGS: u32 = 3;
 /// the quick one has voted for nothing in each round before the slow one's block is there.
 const MOST_STRAIN: u32 = 1;
 
+/// Votes are awaited for no longer than so many defaults, before rounds and strain add to it. A proposer's wait holds this
+/// city up alone; waits for votes that differ by more than a proposer's wait keep cities from being in one round together.
+const MOST_VOTE_DEFAULTS: u32 = 2;
+
 /// How long the cities of one chain take, as this city sees it.
 #[derive(Clone, Debug)]
 pub struct Delays {
@@ -89,7 +93,7 @@ impl Delays {
     pub fn timeouts(&self) -> Timeouts {
         Timeouts {
             propose: self.strained(self.defaults.propose),
-            vote: self.strained(self.votes.wait()),
+            vote: self.strained(self.votes()),
             ..self.defaults
         }
     }
@@ -136,7 +140,7 @@ impl Delays {
     /// A quorum of votes was here so long after this city's own.
     pub fn voted(&mut self, waited: Duration) {
         if waited <= MAX {
-            let most = self.strained(self.votes.wait());
+            let most = self.strained(self.votes());
             self.votes.add(waited.min(most));
         }
     }
@@ -179,6 +183,11 @@ impl Delays {
         let median = (waits.len() * 2).checked_sub(self.others + 1);
         let median = median.and_then(|place| waits.get(place / 2));
         median.map_or(default, |median| default.max(*median * 2))
+    }
+
+    fn votes(&self) -> Duration {
+        let most = self.defaults.vote * MOST_VOTE_DEFAULTS;
+        self.votes.wait().min(most)
     }
 
     fn strained(&self, wait: Duration) -> Duration {
