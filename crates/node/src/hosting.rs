@@ -267,33 +267,24 @@ impl Hosting {
         }
     }
 
-    /// Tells one chain, if it is awake.
-    pub(crate) async fn tell(&self, chain_id: ChainId, message: ToChain) {
-        let engine = self.engine(chain_id.get());
+    /// Tells one chain that messages reach `peer`, perhaps after some of it were lost. A parked one lost nothing that counts.
+    pub(crate) async fn connected_on(&self, chain: u64, peer: Address) {
+        let engine = {
+            let awake = self.0.awake.lock();
+            awake
+                .get(&chain)
+                .map(|awake| awake.mailboxes.engine.clone())
+        };
         if let Some(engine) = engine {
             // A chain that stopped reads nothing.
-            drop(engine.send(message).await);
+            drop(engine.send(ToChain::Connected { peer }).await);
         }
-    }
-
-    fn engine(&self, chain: u64) -> Option<mpsc::Sender<ToChain>> {
-        let awake = self.0.awake.lock();
-        awake
-            .get(&chain)
-            .map(|awake| awake.mailboxes.engine.clone())
     }
 
     /// Tells the awake chains that messages reach `peer`, perhaps after some were lost.
     pub(crate) async fn connected(&self, peer: Address) {
         for (_chain, engine) in self.engines() {
             // A chain that stopped reads nothing.
-            drop(engine.send(ToChain::Connected { peer }).await);
-        }
-    }
-
-    /// Tells one chain that messages of it to `peer` were lost; a parked one lost nothing that counts.
-    pub(crate) async fn dropped(&self, chain: u64, peer: Address) {
-        if let Some(engine) = self.engine(chain) {
             drop(engine.send(ToChain::Connected { peer }).await);
         }
     }

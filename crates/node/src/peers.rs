@@ -163,7 +163,9 @@ impl Dispatcher {
                     tracing::warn!(peer = %Address::from(peer.0), "no connection");
                 }
                 Event::Dropped { peer, chain } => {
-                    self.hosting.dropped(chain, Address::from(peer.0)).await;
+                    self.hosting
+                        .connected_on(chain, Address::from(peer.0))
+                        .await;
                 }
                 Event::OwnKey { from } => {
                     tracing::error!(

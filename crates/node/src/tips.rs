@@ -23,7 +23,6 @@ use tokio::sync::{mpsc, watch};
 use types::ChainId;
 
 use crate::hosting::{Hosting, NO_CHAIN};
-use crate::peers::ToChain;
 
 /// The version of all messages here.
 const VERSION: u8 = 1;
@@ -158,7 +157,7 @@ async fn catch_up(hosting: &Hosting, chain_id: ChainId, peer: Address) {
         }
     };
     let mut heads = chain.heads();
-    hosting.tell(chain_id, ToChain::Connected { peer }).await;
+    hosting.connected_on(chain_id.get(), peer).await;
     // Held until the first block came, so that it is not parked before; further ones keep it awake.
     drop(tokio::time::timeout(TURN, heads.recv()).await);
 }

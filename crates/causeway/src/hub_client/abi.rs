@@ -57,13 +57,8 @@ sol! {
     }
 
     #[derive(Debug)]
-    interface IOwned {
+    interface INames {
         function byName(string calldata name) external view returns (uint64);
-        function suspend(uint64 n) external;
-        function resume(uint64 n) external;
-        function close(uint64 n) external;
-        function setOwner(uint64 n, address owner) external;
-        function sponsor(address account, uint32 creations) external;
     }
 
     #[derive(Debug, PartialEq, Eq)]

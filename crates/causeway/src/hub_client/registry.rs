@@ -8,7 +8,7 @@ use hub::abi::{
     IMembers, MEMBERS, Member,
 };
 
-use super::abi::{IOwned, IProposals, Proposal};
+use super::abi::{INames, IProposals, Proposal};
 use super::{Hub, HubError};
 
 /// Entries that one question asks for.
@@ -105,7 +105,7 @@ impl Hub {
     ///
     /// [`HubError`].
     pub(crate) async fn application_named(&self, name: &str) -> Result<Option<u64>, HubError> {
-        let question = IOwned::byNameCall {
+        let question = INames::byNameCall {
             name: name.to_owned(),
         };
         let n = self.view(APPLICATIONS, &question).await?;
