@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ACTIVE, REMOVED, CITIES, GOVERNANCE, MEMBERS, MAX_PAGE, IApplications, sort} from "./Hub.sol";
-import {Application, Capacity, Specification} from "./Hub.sol";
-import {NotAllowed, NotAMember, MemberNotActive, UnknownApplication, TooMany} from "./Hub.sol";
+import {ACTIVE, REMOVED, MAX_PAGE, MAX_PLACED, MAX_SHOWN, CITIES, GOVERNANCE, MEMBERS} from "./Hub.sol";
+import {Application, Capacity, Change, Handover, Specification, IApplications, sort} from "./Hub.sol";
+import {NotAllowed, NotAMember, NotProven, MemberNotActive, UnknownApplication, TooMany} from "./Hub.sol";
+import {Institutions} from "./Institutions.sol";
+import {Places} from "./Places.sol";
 import {Records, Rules} from "./Records.sol";
 import {Words} from "./Words.sol";
 
 /// @title Which chains there are, and where
 /// @notice One transaction places an application: it checks the cities' standing offers, takes capacity, gives out
 /// the chain id and names record and validators. No human is asked: what a city will not host it says in its offer.
+/// Its cities change in two stages: those that join take in the chain; then the hub names the new set, and the chain's
+/// own handover block, certified by the cities before, is shown here.
 /// @dev Numbers are given from 1 and never again; 0 is the hub itself. Set and record hash of chain n lie in the
 /// slots keccak256(n ‖ 0) and keccak256(n ‖ 1), each a word of 32 bytes, for storage proofs. Installed at 0x…ca02,
 /// without a constructor.
@@ -31,7 +35,29 @@ contract Applications is IApplications {
         uint8 admission;
         uint8 readers;
         string name;
-        uint32[] cities;
+        List cities;
+    }
+
+    /// @dev Words of `Places`.
+    struct List {
+        uint32[] words;
+    }
+
+    /// @dev A change that is not over. The places of `joining` are kept up in stage 1, those of `leaving` in stage 2:
+    /// what the application has elsewhere is among its cities.
+    struct Pending {
+        uint8 stage;
+        uint64 since;
+        /// Bit i: `joining[i]` holds the chain. There are at most 100.
+        uint128 ready;
+        List leaving;
+        List joining;
+    }
+
+    /// @dev The last handover that was shown.
+    struct Shown {
+        uint64 height;
+        bytes32 blockHash;
     }
 
     /// @dev What a member lets an address create on its account.
@@ -46,6 +72,7 @@ contract Applications is IApplications {
         uint64 created;
     }
 
+    uint8 private constant CHANGING = 2;
     uint8 private constant SUSPENDED_CHAIN = 3;
     uint8 private constant CLOSED = 4;
     /// @dev Chains of one network: chain ids have 21 bits for them.
@@ -61,6 +88,9 @@ contract Applications is IApplications {
     /// @dev A block's time grows by a millisecond at least.
     uint32 private constant MOST_BLOCKS_PER_SECOND = 1_000;
     uint32 private constant MOST_SPONSORED = 10_000;
+    /// @dev Stages of a change.
+    uint8 private constant TAKING_IN = 1;
+    uint8 private constant NAMED = 2;
     /// @dev The hub's record is one of the same encoding, with some forks at most.
     uint256 private constant MOST_RECORD = 4_096;
 
@@ -77,6 +107,10 @@ contract Applications is IApplications {
     /// @notice Chain ids of this network are this × 2²¹ + n.
     uint64 public chainIdPrefix;
     bytes private _hubRecord;
+    mapping(uint64 n => Pending pending) private _pending;
+    /// @dev The cities with which a chain began; empty until its first change is named.
+    mapping(uint64 n => List cities) private _first;
+    mapping(uint64 n => Shown shown) private _shown;
 
     /// @notice An application has its place.
     event Created(uint64 indexed n, uint64 chainId, address indexed owner, string name);
@@ -84,6 +118,14 @@ contract Applications is IApplications {
     event Placed(uint64 indexed n, uint32 indexed city);
     /// @notice It was suspended (3), resumed (1) or closed (4).
     event ApplicationStatus(uint64 indexed n, uint8 status);
+    /// @notice A change of its cities is in stage 1 or 2, or was called off (0).
+    event Changing(uint64 indexed n, uint8 stage);
+    /// @notice A joining city holds the chain.
+    event Ready(uint64 indexed n, uint32 indexed city);
+    /// @notice The city is not to host it any more.
+    event Left(uint64 indexed n, uint32 indexed city);
+    /// @notice The chain went over to its new cities with this block.
+    event HandedOver(uint64 indexed n, uint64 height, bytes32 blockHash);
     /// @notice Somebody else owns it.
     event OwnerChanged(uint64 indexed n, address indexed owner);
     /// @notice A member lets an address create so many applications on its account.
@@ -98,9 +140,6 @@ contract Applications is IApplications {
     /// @notice A number out of its bounds: field 0 gas limit, 1 gas a second, 2 bytes, 3 blocks a second, 4 fee rule,
     /// 5 admission, 6 readers, 7 minimum interval, 8 chain id prefix.
     error OutOfRange(uint8 field, uint256 value);
-    /// @notice One institution would hold so many of the cities that the chain stands or lies with it, which only
-    /// `allowConcentration` allows.
-    error Concentrated(uint32 member, uint32 held, uint32 mayFail);
     /// @notice The member created as many today as it may.
     error DailyLimit(uint32 member, uint64 most);
     /// @notice All chain ids of the network are given out.
@@ -115,6 +154,20 @@ contract Applications is IApplications {
     error NotYet(uint64 n, uint64 from);
     /// @notice Nothing lies at this place of the city's list.
     error NothingThere(uint32 city, uint64 index);
+    /// @notice A change in which nobody leaves or joins.
+    error NothingChanges(uint64 n);
+    /// @notice So many may leave at once, of cities of which more than two thirds go on: f, and one in any case.
+    error TooManyLeave(uint64 n, uint256 leaving, uint256 most);
+    /// @notice A city that is not among the application's, or is named twice, cannot leave.
+    error NotPlaced(uint64 n, uint32 city);
+    /// @notice A city that is among the application's cannot join.
+    error PlacedAlready(uint64 n, uint32 city);
+    /// @notice No city would be left.
+    error NoCityLeft(uint64 n);
+    /// @notice The new set is named, and stays.
+    error TooLateToCancel(uint64 n);
+    /// @notice Only a removed city is expelled.
+    error CityNotRemoved(uint32 city, uint8 status);
 
     /// @notice Places an application.
     /// @return n its number
@@ -133,14 +186,8 @@ contract Applications is IApplications {
         _write(row, specification);
 
         uint256[] memory placed = CITIES.take(member, specification.cities, _wanted(specification));
-        _checkConcentration(placed, specification.allowConcentration);
-        uint32[] memory ids = new uint32[](placed.length);
-        for (uint256 i = 0; i < placed.length; ++i) {
-            ids[i] = uint32(placed[i]);
-            _placedOn[ids[i]].push(n);
-            emit Placed(n, ids[i]);
-        }
-        row.cities = ids;
+        Institutions.check(placed, specification.allowConcentration);
+        _write(row.cities, _place(n, placed));
         setHashOf[n] = Records.setHash(placed);
         recordHashOf[n] = keccak256(Records.encode(_rules(n, row)));
         emit Created(n, chainIdOf(n), specification.owner, specification.name);
@@ -149,7 +196,7 @@ contract Applications is IApplications {
     /// @notice Lets `account` create so many applications on the account of the caller's member; 0: no more.
     function sponsor(address account, uint32 creations) external {
         uint32 member = MEMBERS.activeIdOf(msg.sender);
-        if (creations > MOST_SPONSORED) revert TooMany(creations, MOST_SPONSORED);
+        _checkLength(creations, MOST_SPONSORED);
         uint32 own = MEMBERS.idOf(account);
         if (account == address(0) || own != 0) revert SponsoredElsewhere(account, own);
         Sponsored storage sponsored = _sponsored[account];
@@ -172,8 +219,7 @@ contract Applications is IApplications {
 
     /// @notice Gives an application of the caller's to somebody else.
     function setOwner(uint64 n, address owner) external {
-        Row storage row = _ownRow(n);
-        if (row.status == CLOSED) revert WrongApplicationStatus(n, CLOSED, CLOSED);
+        Row storage row = _ownRow(n, 0, CLOSED);
         if (owner == address(0)) revert NoOwner();
         row.owner = owner;
         emit OwnerChanged(n, owner);
@@ -181,26 +227,116 @@ contract Applications is IApplications {
 
     /// @notice Has the cities stop an application of the caller's. What it takes of them it keeps.
     function suspend(uint64 n) external {
-        Row storage row = _ownRow(n);
-        if (row.status != ACTIVE) revert WrongApplicationStatus(n, row.status, SUSPENDED_CHAIN);
+        Row storage row = _ownRow(n, ACTIVE, SUSPENDED_CHAIN);
         _setStatus(n, row, SUSPENDED_CHAIN);
     }
 
     /// @notice Has the cities go on with an application of the caller's.
     function resume(uint64 n) external {
-        Row storage row = _ownRow(n);
-        if (row.status != SUSPENDED_CHAIN) revert WrongApplicationStatus(n, row.status, ACTIVE);
+        Row storage row = _ownRow(n, SUSPENDED_CHAIN, ACTIVE);
         _setStatus(n, row, ACTIVE);
     }
 
-    /// @notice Ends an application of the caller's for ever and gives its capacity back. Cities keep its data for the
-    /// parameter `closedDataKept`; its name may be given again after `nameRest`.
+    /// @notice Ends an application of the caller's for ever, with a change that is not over, and gives its capacity
+    /// back. Cities keep its data for the parameter `closedDataKept`; its name may be given again after `nameRest`.
     function close(uint64 n) external {
-        Row storage row = _ownRow(n);
-        if (row.status == CLOSED) revert WrongApplicationStatus(n, CLOSED, CLOSED);
+        Row storage row = _ownRow(n, 0, CLOSED);
         row.closedAt = uint64(block.timestamp);
         _setStatus(n, row, CLOSED);
-        CITIES.release(row.cities, _taken(row));
+        uint32[] memory apart = _end(n);
+        _release(row, Places.join(_read(row.cities), apart));
+    }
+
+    /// @notice Has the cities of an application of the caller's change. Those that join give capacity now, those that
+    /// leave have it back when the handover is shown. If nobody joins, the new set is named at once.
+    /// @param allowConcentration as when it was created
+    function change(
+        uint64 n,
+        uint32[] calldata leaving,
+        uint32[] calldata joining,
+        bool allowConcentration
+    ) external {
+        Row storage row = _ownRow(n, ACTIVE, CHANGING);
+        uint32[] memory rest = _read(row.cities);
+        _checkSizes(n, rest.length, leaving.length, joining.length);
+        for (uint256 i = 0; i < joining.length; ++i) {
+            if (Places.find(rest, joining[i]) < rest.length) revert PlacedAlready(n, joining[i]);
+        }
+        uint32[] memory gone = new uint32[](leaving.length);
+        for (uint256 i = 0; i < leaving.length; ++i) {
+            bool found_;
+            (found_, gone[i]) = Places.pick(rest, leaving[i]);
+            if (!found_) revert NotPlaced(n, leaving[i]);
+        }
+        row.status = CHANGING;
+        Pending storage pending = _pending[n];
+        _write(pending.leaving, gone);
+        if (joining.length > 0) {
+            uint32[] memory added = _place(n, CITIES.take(row.createdFor, joining, _taken(row)));
+            _write(pending.joining, added);
+            rest = Places.join(rest, added);
+        }
+        Institutions.check(_sorted(rest), allowConcentration);
+        if (joining.length > 0) _setStage(n, pending, TAKING_IN);
+        else _name(n, row, pending);
+    }
+
+    /// @notice Calls off a change of an application of the caller's whose new set is not named yet.
+    function cancelChange(uint64 n) external {
+        Row storage row = _ownRow(n, CHANGING, ACTIVE);
+        if (_pending[n].stage != TAKING_IN) revert TooLateToCancel(n);
+        _cancel(n, row);
+    }
+
+    /// @notice The caller, a city's node key, says that the city holds these chains, which it joins. With the last one
+    /// of a chain that says so the new set is named. What is said already, or not asked, is passed over.
+    function ready(uint64[] calldata ns) external {
+        uint32 city = CITIES.idOf(msg.sender);
+        if (city == 0) revert NotAllowed(msg.sender);
+        _checkLength(ns.length, MAX_PAGE);
+        for (uint256 i = 0; i < ns.length; ++i) {
+            Pending storage pending = _pending[ns[i]];
+            if (pending.stage != TAKING_IN) continue;
+            uint32[] memory joining = _read(pending.joining);
+            uint256 index = Places.find(joining, city);
+            uint256 bits = pending.ready | (1 << index);
+            if (index == joining.length || bits == pending.ready) continue;
+            pending.ready = uint128(bits);
+            emit Ready(ns[i], city);
+            if (bits == (1 << joining.length) - 1) _name(ns[i], _rows[ns[i]], pending);
+        }
+    }
+
+    /// @notice Has a removed city leave these applications; the new set is named at once, and a change whose set is
+    /// not named yet is called off. Anybody may. What does not run, or would have no city left, is passed over.
+    function expel(uint32 city, uint64[] calldata ns) external {
+        uint8 status = CITIES.statusOf(city);
+        if (status != REMOVED) revert CityNotRemoved(city, status);
+        _checkLength(ns.length, MAX_PAGE);
+        for (uint256 i = 0; i < ns.length; ++i) {
+            uint64 n = ns[i];
+            Row storage row = _rows[n];
+            Pending storage pending = _pending[n];
+            bool changing = row.status == CHANGING && pending.stage == TAKING_IN;
+            // The hub's own set does not change here.
+            if (n == 0 || (row.status != ACTIVE && !changing)) continue;
+            uint32[] memory words = _read(row.cities);
+            if (words.length == 1 || Places.find(words, city) == words.length) continue;
+            if (changing) _cancel(n, row);
+            row.status = CHANGING;
+            pending.leaving.words.push(Places.pack(city, 0));
+            _name(n, row, pending);
+        }
+    }
+
+    /// @notice Shows handover blocks of chains whose new set is named: each must name that set and the record in its
+    /// header, be above the last one shown, and be certified by more than two thirds of the cities before. Anybody may.
+    /// What is not to be shown is passed over.
+    function show(Handover[] calldata handovers) external {
+        _checkLength(handovers.length, MAX_SHOWN);
+        for (uint256 i = 0; i < handovers.length; ++i) {
+            if (_pending[handovers[i].n].stage == NAMED) _show(handovers[i]);
+        }
     }
 
     /// @notice Takes a closed application, whose data need not be kept any more, from a city's list. Anybody may.
@@ -213,8 +349,7 @@ contract Applications is IApplications {
         if (row.status != CLOSED) revert NotYet(n, 0);
         uint64 from = row.closedAt + GOVERNANCE.parameter("closedDataKept");
         if (block.timestamp < from) revert NotYet(n, from);
-        list[index] = list[list.length - 1];
-        list.pop();
+        _drop(city, index);
         emit Forgotten(n, city);
     }
 
@@ -222,14 +357,10 @@ contract Applications is IApplications {
     function found(uint64 prefix, bytes calldata hubRecord, uint32[] calldata cities) external {
         if (msg.sender != address(GOVERNANCE)) revert NotAllowed(msg.sender);
         if (prefix < LEAST_PREFIX || prefix > MOST_PREFIX) revert OutOfRange(8, prefix);
-        if (hubRecord.length > MOST_RECORD) revert TooMany(hubRecord.length, MOST_RECORD);
+        _checkLength(hubRecord.length, MOST_RECORD);
         chainIdPrefix = prefix;
         _hubRecord = hubRecord;
-        address[] memory nodes = CITIES.nodes(cities);
-        uint256[] memory placed = new uint256[](cities.length);
-        for (uint256 i = 0; i < placed.length; ++i) {
-            placed[i] = (uint256(uint160(nodes[i])) << 64) | cities[i];
-        }
+        uint256[] memory placed = CITIES.words(cities);
         sort(placed);
         Row storage row = _rows[0];
         row.owner = msg.sender;
@@ -237,7 +368,8 @@ contract Applications is IApplications {
         row.createdBlock = uint64(block.number);
         row.createdAt = uint64(block.timestamp);
         row.name = "hub";
-        for (uint256 i = 0; i < placed.length; ++i) row.cities.push(uint32(placed[i]));
+        // The hub is in no city's list.
+        for (uint256 i = 0; i < placed.length; ++i) row.cities.words.push(Places.pack(uint32(placed[i]), 0));
         setHashOf[0] = Records.setHash(placed);
         recordHashOf[0] = keccak256(hubRecord);
     }
@@ -257,14 +389,48 @@ contract Applications is IApplications {
         found_.member = MEMBERS.idOf(row.owner);
         found_.status = row.status;
         found_.createdBlock = row.createdBlock;
-        found_.cities = row.cities;
-        found_.validators = CITIES.nodes(found_.cities);
-        found_.powers = new uint64[](found_.cities.length);
-        for (uint256 i = 0; i < found_.powers.length; ++i) found_.powers[i] = 1;
-        found_.record = n == 0 ? _hubRecord : Records.encode(_rules(n, row));
+        found_.cities = Places.citiesOf(_read(row.cities));
+        (found_.validators, found_.powers) = _set(found_.cities);
+        found_.record = _record(n, row);
         found_.setHash = setHashOf[n];
         found_.recordHash = recordHashOf[n];
         if (n != 0) found_.taken = _taken(row);
+    }
+
+    /// @notice The change of application `n`'s cities that is not over.
+    function changeOf(uint64 n) external view returns (Change memory found_) {
+        _row(n);
+        Pending storage pending = _pending[n];
+        found_.stage = pending.stage;
+        found_.since = pending.since;
+        found_.leaving = Places.citiesOf(_read(pending.leaving));
+        found_.joining = Places.citiesOf(_read(pending.joining));
+        uint32[] memory holding = new uint32[](found_.joining.length);
+        uint256 count_ = 0;
+        for (uint256 i = 0; i < holding.length; ++i) {
+            if ((pending.ready >> i) & 1 == 1) holding[count_++] = found_.joining[i];
+        }
+        assembly ("memory-safe") {
+            mstore(holding, count_)
+        }
+        found_.ready = holding;
+    }
+
+    /// @notice Set and record with which the chain of application `n` began.
+    function genesisOf(
+        uint64 n
+    ) external view returns (address[] memory validators, uint64[] memory powers, bytes memory record) {
+        Row storage row = _row(n);
+        uint32[] memory words = _read(_first[n].words.length == 0 ? row.cities : _first[n]);
+        (validators, powers) = _set(Places.citiesOf(words));
+        record = _record(n, row);
+    }
+
+    /// @notice The last handover block of application `n` that was shown; zero: none was.
+    function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash) {
+        _row(n);
+        Shown storage shown = _shown[n];
+        return (shown.height, shown.blockHash);
     }
 
     /// @notice Times of application `n`, in Unix seconds, and the member on whose account it was created.
@@ -328,7 +494,7 @@ contract Applications is IApplications {
         if (_count >= MAX_N) revert ChainIdsExhausted();
         uint256[] memory placed;
         (placed, price) = CITIES.look(member, specification.cities, _wanted(specification));
-        (institutions, institutionsMayFail) = _checkConcentration(placed, specification.allowConcentration);
+        (institutions, institutionsMayFail) = Institutions.check(placed, specification.allowConcentration);
         cities = uint32(placed.length);
         citiesMayFail = (cities - 1) / 3;
     }
@@ -359,9 +525,157 @@ contract Applications is IApplications {
         emit ApplicationStatus(n, status);
     }
 
+    /// @dev Enters an application into the lists of cities.
+    /// @return words their words for it
+    function _place(uint64 n, uint256[] memory placed) private returns (uint32[] memory words) {
+        words = new uint32[](placed.length);
+        for (uint256 i = 0; i < words.length; ++i) {
+            uint32 city = uint32(placed[i]);
+            uint64[] storage list = _placedOn[city];
+            words[i] = Places.pack(city, list.length);
+            list.push(n);
+            emit Placed(n, city);
+        }
+    }
+
+    /// @dev Takes what is at a place from a city's list; the last one takes it over.
+    function _drop(uint32 city, uint256 place) private {
+        uint64[] storage list = _placedOn[city];
+        uint256 last = list.length - 1;
+        if (place != last) {
+            uint64 n = list[last];
+            list[place] = n;
+            Row storage row = _rows[n];
+            // A closed one is forgotten by its place, and has no other use of it.
+            if (row.status != CLOSED && !_move(row.cities, city, place)) {
+                _move(_apart(_pending[n]), city, place);
+            }
+        }
+        list.pop();
+    }
+
+    /// @dev Writes another place into the city's word, if there is one.
+    function _move(List storage list, uint32 city, uint256 place) private returns (bool) {
+        uint32[] memory words = _read(list);
+        uint256 index = Places.find(words, city);
+        if (index == words.length) return false;
+        list.words[index] = Places.pack(city, place);
+        return true;
+    }
+
+    /// @dev Names the new set: what leaves stands apart from now on, what joins is among the cities.
+    function _name(uint64 n, Row storage row, Pending storage pending) private {
+        uint32[] memory rest = _read(row.cities);
+        if (_first[n].words.length == 0) _write(_first[n], rest);
+        uint32[] memory gone = _read(pending.leaving);
+        for (uint256 i = 0; i < gone.length; ++i) (, gone[i]) = Places.pick(rest, Places.cityOf(gone[i]));
+        _write(pending.leaving, gone);
+        uint256[] memory placed = _sorted(Places.join(rest, _read(pending.joining)));
+        rest = new uint32[](placed.length);
+        for (uint256 i = 0; i < rest.length; ++i) rest[i] = uint32(placed[i]);
+        _write(row.cities, rest);
+        setHashOf[n] = Records.setHash(placed);
+        _setStage(n, pending, NAMED);
+    }
+
+    function _setStage(uint64 n, Pending storage pending, uint8 stage) private {
+        pending.stage = stage;
+        pending.since = uint64(block.timestamp);
+        emit Changing(n, stage);
+    }
+
+    function _cancel(uint64 n, Row storage row) private {
+        _finish(n, row);
+        emit Changing(n, 0);
+    }
+
+    function _show(Handover calldata handover) private {
+        uint64 n = handover.n;
+        Shown storage shown = _shown[n];
+        if (handover.height <= shown.height) revert NotProven(n, 0);
+        Row storage row = _rows[n];
+        bytes32 blockHash = CITIES.checkHandover(
+            handover,
+            chainIdOf(n),
+            _before(row, _pending[n]),
+            setHashOf[n],
+            recordHashOf[n]
+        );
+        shown.height = handover.height;
+        shown.blockHash = blockHash;
+        _finish(n, row);
+        emit HandedOver(n, handover.height, blockHash);
+    }
+
+    /// @dev Ends a change: the cities that stand apart have their capacity back and the application leaves them.
+    function _finish(uint64 n, Row storage row) private {
+        uint32[] memory words = _end(n);
+        row.status = ACTIVE;
+        _release(row, words);
+        for (uint256 i = 0; i < words.length; ++i) {
+            uint32 city = Places.cityOf(words[i]);
+            _drop(city, Places.placeOf(words[i], n, _placedOn[city]));
+            emit Left(n, city);
+        }
+    }
+
+    /// @dev Forgets a change; what stood apart.
+    function _end(uint64 n) private returns (uint32[] memory words) {
+        words = _read(_apart(_pending[n]));
+        delete _pending[n];
+    }
+
+    function _release(Row storage row, uint32[] memory words) private {
+        CITIES.release(Places.citiesOf(words), _taken(row));
+    }
+
+    function _write(List storage list, uint32[] memory words) private {
+        list.words = words;
+    }
+
     function _countCreation(uint32 member) private {
         uint64 created = _checkDay(member);
         _days[member] = Day({number: uint64(block.timestamp / 1 days), created: created + 1});
+    }
+
+    /// @dev The cities on which an application is placed that are not among its cities: those that are to join, or have
+    /// still to be left. Without a change there are none.
+    function _apart(Pending storage pending) private view returns (List storage) {
+        return pending.stage == TAKING_IN ? pending.joining : pending.leaving;
+    }
+
+    function _read(List storage list) private view returns (uint32[] memory) {
+        return list.words;
+    }
+
+    /// @dev The cities before a change whose new set is named.
+    function _before(Row storage row, Pending storage pending) private view returns (uint32[] memory) {
+        uint32[] memory words = _read(row.cities);
+        uint32[] memory joined = _read(pending.joining);
+        for (uint256 i = 0; i < joined.length; ++i) Places.pick(words, Places.cityOf(joined[i]));
+        return Places.citiesOf(Places.join(words, _read(pending.leaving)));
+    }
+
+    /// @dev Words as `Cities` gives them, with those of `Places` for the numbers; ascending.
+    function _sorted(uint32[] memory words) private view returns (uint256[] memory placed) {
+        placed = CITIES.words(Places.citiesOf(words));
+        for (uint256 i = 0; i < words.length; ++i) {
+            placed[i] = ((placed[i] >> 32) << 32) | words[i];
+        }
+        sort(placed);
+    }
+
+    /// @dev Node keys of cities, which are of equal power.
+    function _set(
+        uint32[] memory cities
+    ) private view returns (address[] memory validators, uint64[] memory powers) {
+        validators = CITIES.nodes(cities);
+        powers = new uint64[](validators.length);
+        for (uint256 i = 0; i < powers.length; ++i) powers[i] = 1;
+    }
+
+    function _record(uint64 n, Row storage row) private view returns (bytes memory) {
+        return n == 0 ? _hubRecord : Records.encode(_rules(n, row));
     }
 
     /// @dev How many the member created today, which is fewer than it may.
@@ -408,40 +722,14 @@ contract Applications is IApplications {
         if (interval > MOST_INTERVAL_MS) revert OutOfRange(7, interval);
     }
 
-    /// @dev How many institutions run the cities, and how many of them, whichever, may fail. Reverts if a single
-    /// one may not and that is not allowed.
-    function _checkConcentration(
-        uint256[] memory placed,
-        bool allowed
-    ) private pure returns (uint32 institutions, uint32 mayFail) {
-        uint256[] memory members = new uint256[](placed.length);
-        for (uint256 i = 0; i < placed.length; ++i) members[i] = uint32(placed[i] >> 32);
-        sort(members);
-        // Runs of one member, as held << 32 | member, over the same memory: a run is read before it is written.
-        uint256 held = 0;
-        for (uint256 i = 0; i < members.length; ++i) {
-            ++held;
-            uint256 member = members[i];
-            if (i + 1 < members.length && members[i + 1] == member) continue;
-            members[institutions] = (held << 32) | member;
-            ++institutions;
-            held = 0;
-        }
-        uint32 count_ = institutions;
-        assembly ("memory-safe") {
-            mstore(members, count_)
-        }
-        sort(members);
-        uint256 left = (placed.length - 1) / 3;
-        uint256 most = members[count_ - 1];
-        if (!allowed && most >> 32 > left) {
-            revert Concentrated(uint32(most), uint32(most >> 32), uint32(left));
-        }
-        // The greatest first: if these may fail, any so many may.
-        for (uint256 i = count_; i > 0 && members[i - 1] >> 32 <= left; --i) {
-            left -= members[i - 1] >> 32;
-            ++mayFail;
-        }
+    /// @dev Reverts unless so many of so many cities may leave and join at once.
+    function _checkSizes(uint64 n, uint256 present, uint256 leaving, uint256 joining) private pure {
+        if (leaving == 0 && joining == 0) revert NothingChanges(n);
+        uint256 most = present > 3 ? (present - 1) / 3 : 1;
+        if (leaving > most) revert TooManyLeave(n, leaving, most);
+        uint256 size = present - leaving + joining;
+        if (size == 0) revert NoCityLeft(n);
+        _checkLength(size, MAX_PLACED);
     }
 
     function _wanted(Specification calldata specification) private pure returns (Capacity memory) {
@@ -482,8 +770,15 @@ contract Applications is IApplications {
         if (row.status == 0) revert UnknownApplication(n);
     }
 
-    function _ownRow(uint64 n) private view returns (Row storage row) {
+    /// @dev An application of the caller's, which gets from status `from` to status `to`; from 0: from any but `to`.
+    function _ownRow(uint64 n, uint8 from, uint8 to) private view returns (Row storage row) {
         row = _row(n);
         if (row.owner != msg.sender) revert NotTheOwner(n, msg.sender);
+        uint8 present = row.status;
+        if (from == 0 ? present == to : present != from) revert WrongApplicationStatus(n, present, to);
+    }
+
+    function _checkLength(uint256 length, uint256 most) private pure {
+        if (length > most) revert TooMany(length, most);
     }
 }

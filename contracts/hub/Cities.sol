@@ -3,9 +3,11 @@ pragma solidity ^0.8.24;
 
 import {ACTIVE, SUSPENDED, REMOVED, MAX_CITIES, MAX_LISTED, MAX_PAGE, MAX_PLACED} from "./Hub.sol";
 import {APPLICATIONS, GOVERNANCE, MEMBERS, ICities, placedWord, sort} from "./Hub.sol";
-import {Capacity, Card, City, Offer} from "./Hub.sol";
-import {NotAllowed, UnknownCity, UnknownMember, TooMany} from "./Hub.sol";
+import {Capacity, Card, City, Handover, Offer} from "./Hub.sol";
+import {NotAllowed, NotProven, UnknownCity, UnknownMember, TooMany} from "./Hub.sol";
 import {Cards} from "./Cards.sol";
+import {Handovers} from "./Handovers.sol";
+import {Signatures} from "./Signatures.sol";
 import {Words} from "./Words.sol";
 
 /// @title Which cities members run, and what these offer
@@ -247,6 +249,37 @@ contract Cities is ICities {
         for (uint256 i = 0; i < ids.length; ++i) found_[i] = _row(ids[i]).node;
     }
 
+    /// @notice A word a city (`placedWord`), in the order of `ids`.
+    function words(uint32[] calldata ids) external view returns (uint256[] memory found_) {
+        if (ids.length > MAX_PLACED) revert TooMany(ids.length, MAX_PLACED);
+        found_ = new uint256[](ids.length);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            Row storage row = _row(ids[i]);
+            found_[i] = placedWord(row.node, row.member, ids[i]);
+        }
+    }
+
+    /// @notice 1 active, 2 suspended, 3 removed: the worse of a city's own status and its member's.
+    function statusOf(uint32 id) external view returns (uint8) {
+        return _status(_row(id));
+    }
+
+    /// @notice Reverts unless a handover block names this set and record, and more than two thirds of the cities
+    /// `signing` certified it on the chain of this id.
+    /// @return blockHash the block's hash
+    function checkHandover(
+        Handover calldata handover,
+        uint64 chainId,
+        uint32[] calldata signing,
+        bytes32 set,
+        bytes32 record
+    ) external view returns (bytes32 blockHash) {
+        if (!Handovers.names(handover, set, record)) revert NotProven(handover.n, 1);
+        if (3 * handover.signers.length <= 2 * signing.length) revert NotProven(handover.n, 2);
+        blockHash = keccak256(handover.header);
+        _checkSigners(handover, Handovers.digest(handover, blockHash, chainId, networkId), signing);
+    }
+
     /// @notice Whether member `user` could take so much of each of these cities now; reverts with what is in the way.
     /// @return placed a word a city (`placedWord`), ascending
     /// @return price for the gas a second of all of them, rounded up
@@ -381,6 +414,27 @@ contract Cities is ICities {
         sort(placed);
         for (uint256 i = 1; i < placed.length; ++i) {
             if (placed[i] == placed[i - 1]) revert CityTwice(uint32(placed[i]));
+        }
+    }
+
+    function _checkSigners(
+        Handover calldata handover,
+        bytes32 digest,
+        uint32[] calldata signing
+    ) private view {
+        uint64 n = handover.n;
+        if (handover.signatures.length != handover.signers.length) revert NotProven(n, 5);
+        // A bit for each that may sign, by its number; nobody has number 0, which stands for no city.
+        uint256[MAX_CITIES / 256 + 1] memory bits;
+        for (uint256 i = 0; i < signing.length; ++i) bits[signing[i] >> 8] |= 1 << (signing[i] & 0xff);
+        address before = address(0);
+        for (uint256 i = 0; i < handover.signers.length; ++i) {
+            address signer = handover.signers[i];
+            if (signer <= before) revert NotProven(n, 3);
+            before = signer;
+            uint32 id = _byNode[signer];
+            if ((bits[id >> 8] >> (id & 0xff)) & 1 == 0) revert NotProven(n, 4);
+            if (Signatures.recover(digest, handover.signatures[i]) != signer) revert NotProven(n, 5);
         }
     }
 

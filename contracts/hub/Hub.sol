@@ -32,8 +32,10 @@ uint256 constant MAX_FOUNDERS = 31;
 uint256 constant MAX_PLACED = 100;
 /// @dev Members that an offer lists.
 uint256 constant MAX_LISTED = 256;
-/// @dev Entries of one page of a list.
+/// @dev Entries of one page of a list, and applications of one transaction.
 uint256 constant MAX_PAGE = 256;
+/// @dev Handovers of one transaction.
+uint256 constant MAX_SHOWN = 64;
 
 /// @notice What a city says of itself, signed by its node key (EIP-712).
 struct Card {
@@ -162,7 +164,7 @@ struct Application {
     uint8 status;
     /// The hub's block that created it.
     uint64 createdBlock;
-    /// In the order of `validators`.
+    /// What the hub names now, in the order of `validators`.
     uint32[] cities;
     /// Node keys, ascending.
     address[] validators;
@@ -172,6 +174,33 @@ struct Application {
     bytes32 recordHash;
     /// What it takes of each of its cities.
     Capacity taken;
+}
+
+/// @notice A change of an application's cities that is not over.
+struct Change {
+    /// 0 none, 1 the joining cities take in the chain, 2 the hub names the new set and the chain's handover block is
+    /// to be shown.
+    uint8 stage;
+    /// Unix seconds since when it is in that stage.
+    uint64 since;
+    uint32[] leaving;
+    uint32[] joining;
+    /// Those of `joining` that hold the chain.
+    uint32[] ready;
+}
+
+/// @notice A handover block with its certificate.
+struct Handover {
+    uint64 n;
+    uint64 height;
+    uint32 round;
+    /// RLP of the block's header.
+    bytes header;
+    bytes32 outboxRoot;
+    /// Ascending.
+    address[] signers;
+    /// r ‖ s ‖ v of each.
+    bytes[] signatures;
 }
 
 /// @notice What members vote on.
@@ -228,6 +257,11 @@ error UnknownApplication(uint64 n);
 /// @notice More entries, or bytes, than are taken.
 error TooMany(uint256 given, uint256 most);
 
+/// @notice A handover of application `n` is not proven: rule 0 its block is not above the last one shown, 1 the header
+/// does not end with what names set and record, 2 too few sign, 3 signers are not ascending, 4 one is none of the
+/// cities before the change, 5 a signature is missing, or not its signer's in the one allowed form.
+error NotProven(uint64 n, uint8 rule);
+
 /// @notice What is asked of `Members`.
 interface IMembers {
     function count() external view returns (uint32);
@@ -253,7 +287,16 @@ interface ICities {
     function city(uint32 id) external view returns (City memory);
     function cities(uint32 from, uint32 limit) external view returns (City[] memory);
     function idOf(address node) external view returns (uint32);
+    function statusOf(uint32 id) external view returns (uint8);
     function nodes(uint32[] calldata ids) external view returns (address[] memory);
+    function words(uint32[] calldata ids) external view returns (uint256[] memory);
+    function checkHandover(
+        Handover calldata handover,
+        uint64 chainId,
+        uint32[] calldata signing,
+        bytes32 set,
+        bytes32 record
+    ) external view returns (bytes32 blockHash);
     function checkCard(Card calldata card, bytes calldata proof) external view;
     function checkStatus(uint32 id, uint8 status) external view;
     function checkHub(uint32 member, uint32 id) external view;
@@ -283,6 +326,21 @@ interface IApplications {
     function count() external view returns (uint64);
     function found(uint64 chainIdPrefix, bytes calldata hubRecord, uint32[] calldata cities) external;
     function create(Specification calldata specification) external returns (uint64 n);
+    function change(
+        uint64 n,
+        uint32[] calldata leaving,
+        uint32[] calldata joining,
+        bool allowConcentration
+    ) external;
+    function cancelChange(uint64 n) external;
+    function ready(uint64[] calldata ns) external;
+    function expel(uint32 city, uint64[] calldata ns) external;
+    function show(Handover[] calldata handovers) external;
+    function changeOf(uint64 n) external view returns (Change memory);
+    function genesisOf(
+        uint64 n
+    ) external view returns (address[] memory validators, uint64[] memory powers, bytes memory record);
+    function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash);
 }
 
 /// @notice What is asked of `Governance`.
