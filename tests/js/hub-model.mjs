@@ -1,9 +1,10 @@
 // What the hub's contracts should do, as a small model: plain values, one rule after the other, written from the
 // description. `apply` gives the name of the error that the contracts have to refuse with, or null.
 //
-// Governance is the whole of it; of an application it knows name, cities and capacity.
+// Governance is the whole of it; of an application it knows name, cities, their change, and capacity.
 
 import assert from "node:assert/strict";
+import { newHandover, show } from "./hub-handovers.mjs";
 import {
   Hub,
   NETWORK,
@@ -14,11 +15,13 @@ import {
   newSpecification,
   offerTuple,
   onChain,
+  setHash,
 } from "./hub.mjs";
 
 const ACTIVE = 1;
 const SUSPENDED = 2;
 const REMOVED = 3;
+const CHANGING = 2;
 const CHAIN_SUSPENDED = 3;
 const CLOSED = 4;
 const [VOTING, PASSED, REJECTED, EXECUTED, EXPIRED] = [1, 2, 3, 4, 5];
@@ -41,6 +44,8 @@ const OFFER = {
   policy: 1,
   listed: [],
 };
+
+const mayFail = (cities) => Math.floor((cities.length - 1) / 3);
 
 export class Model {
   constructor(founders, offer) {
@@ -100,6 +105,16 @@ export class Model {
       return "ApplicationNameTaken";
     }
     if (cities.length === 0) return "NoCities";
+    const lacking = this.lacking(cities, by, wanted) ?? this.concentration(cities, concentrated);
+    if (lacking) return lacking;
+    const words = { first: cities, wanted, status: ACTIVE, closedAt: 0, change: null, height: 0 };
+    this.applications.push({ name, owner: by, cities, ...words });
+    this.place(this.applications.length, cities);
+    return null;
+  }
+
+  /** Why cities would not host something for a member. */
+  lacking(cities, by, wanted) {
     for (const id of cities) {
       const city = this.cities[id - 1];
       if (!city) return "UnknownCity";
@@ -112,18 +127,130 @@ export class Model {
       );
       if (short) return "NoCapacity";
     }
-    if (new Set(cities).size < cities.length) return "CityTwice";
+    return new Set(cities).size < cities.length ? "CityTwice" : null;
+  }
+
+  concentration(cities, allowed) {
     const held = {};
     for (const id of cities) held[this.cities[id - 1].member] = (held[this.cities[id - 1].member] ?? 0) + 1;
-    const mayFail = Math.floor((cities.length - 1) / 3);
-    if (!concentrated && Math.max(...Object.values(held)) > mayFail) return "Concentrated";
+    return !allowed && Math.max(...Object.values(held)) > mayFail(cities) ? "Concentrated" : null;
+  }
 
+  /** Capacity of cities taken for an application, and its number in their lists. */
+  place(n, cities) {
+    const { wanted } = this.applications[n - 1];
     for (const id of cities) {
       for (const resource of RESOURCES) this.cities[id - 1].taken[resource] += wanted[resource];
-      this.placed[id - 1].push(this.applications.length + 1);
+      this.placed[id - 1].push(n);
     }
-    this.applications.push({ name, owner: by, cities, wanted, status: ACTIVE, closedAt: 0 });
+  }
+
+  release(n, cities) {
+    const { wanted } = this.applications[n - 1];
+    for (const id of cities) {
+      for (const resource of RESOURCES) this.cities[id - 1].taken[resource] -= wanted[resource];
+    }
+  }
+
+  /** Capacity given back, and the number gone from lists, where the last one takes its place. */
+  leave(n, cities) {
+    this.release(n, cities);
+    for (const id of cities) this.drop(this.placed[id - 1], this.placed[id - 1].indexOf(n));
+  }
+
+  drop(list, index) {
+    list[index] = list.at(-1);
+    list.pop();
+  }
+
+  change({ by, n, leaving, joining, concentrated }) {
+    const refused = this.owned({ by, n }, [ACTIVE]);
+    if (refused) return refused;
+    const application = this.applications[n - 1];
+    const { cities, wanted } = application;
+    if (leaving.length + joining.length === 0) return "NothingChanges";
+    if (leaving.length > Math.max(1, mayFail(cities))) return "TooManyLeave";
+    if (cities.length === leaving.length && joining.length === 0) return "NoCityLeft";
+    if (joining.some((id) => cities.includes(id))) return "PlacedAlready";
+    if (new Set(leaving).size < leaving.length || !leaving.every((id) => cities.includes(id))) {
+      return "NotPlaced";
+    }
+    const next = [...cities.filter((id) => !leaving.includes(id)), ...joining];
+    const lacking = this.lacking(joining, by, wanted) ?? this.concentration(next, concentrated);
+    if (lacking) return lacking;
+    this.place(n, joining);
+    application.status = CHANGING;
+    application.change = { stage: 1, leaving, joining, ready: [] };
+    if (joining.length === 0) this.name(application);
     return null;
+  }
+
+  /** The new set is what the hub names from now on; the one before has to sign. */
+  name(application) {
+    const { change, cities } = application;
+    change.stage = 2;
+    change.before = cities;
+    application.cities = [...cities.filter((id) => !change.leaving.includes(id)), ...change.joining];
+  }
+
+  cancelChange({ by, n }) {
+    const refused = this.owned({ by, n }, [CHANGING]);
+    if (refused) return refused;
+    if (this.applications[n - 1].change.stage !== 1) return "TooLateToCancel";
+    this.cancel(n);
+    return null;
+  }
+
+  cancel(n) {
+    const application = this.applications[n - 1];
+    this.leave(n, application.change.joining);
+    Object.assign(application, { status: ACTIVE, change: null });
+  }
+
+  ready({ city, ns }) {
+    for (const n of ns) {
+      const application = this.applications[n - 1];
+      const change = application?.change;
+      if (change?.stage !== 1 || !change.joining.includes(city) || change.ready.includes(city)) continue;
+      // In the order of joining, so that who was first makes no other state.
+      change.ready = change.joining.filter((id) => id === city || change.ready.includes(id));
+      if (change.ready.length === change.joining.length) this.name(application);
+    }
+    return null;
+  }
+
+  expel({ city, ns }) {
+    if (!this.cities[city - 1]) return "UnknownCity";
+    if (this.cityStatus(this.cities[city - 1]) !== REMOVED) return "CityNotRemoved";
+    for (const n of ns) {
+      const application = this.applications[n - 1];
+      if (!application || !application.cities.includes(city) || application.cities.length === 1) continue;
+      if (application.change?.stage === 1) this.cancel(n);
+      if (application.status !== ACTIVE) continue;
+      application.status = CHANGING;
+      application.change = { leaving: [city], joining: [], ready: [] };
+      this.name(application);
+    }
+    return null;
+  }
+
+  show({ n, height, signed }) {
+    const application = this.applications[n - 1];
+    if (application?.change?.stage !== 2) return null;
+    const { before, leaving } = application.change;
+    const proven =
+      height > application.height &&
+      3 * signed.length > 2 * before.length &&
+      signed.every((id) => before.includes(id));
+    if (!proven) return "NotProven";
+    this.leave(n, leaving);
+    Object.assign(application, { status: ACTIVE, change: null, height });
+    return null;
+  }
+
+  /** Cities on which an application is placed that are not among its cities. */
+  apart({ change }) {
+    return change === null ? [] : change.stage === 1 ? change.joining : change.leaving;
   }
 
   owned({ by, n }, statuses) {
@@ -146,13 +273,11 @@ export class Model {
   }
 
   close(operation) {
-    const refused = this.owned(operation, [ACTIVE, CHAIN_SUSPENDED]);
+    const refused = this.owned(operation, [ACTIVE, CHANGING, CHAIN_SUSPENDED]);
     if (refused) return refused;
     const application = this.applications[operation.n - 1];
-    Object.assign(application, { status: CLOSED, closedAt: this.now });
-    for (const id of application.cities) {
-      for (const resource of RESOURCES) this.cities[id - 1].taken[resource] -= application.wanted[resource];
-    }
+    this.release(operation.n, [...application.cities, ...this.apart(application)]);
+    Object.assign(application, { status: CLOSED, closedAt: this.now, change: null });
     return null;
   }
 
@@ -161,8 +286,7 @@ export class Model {
     if (index >= list.length) return "NothingThere";
     const { status, closedAt } = this.applications[list[index] - 1];
     if (status !== CLOSED || this.now < closedAt + CLOSED_DATA_KEPT) return "NotYet";
-    list[index] = list.at(-1);
-    list.pop();
+    this.drop(list, index);
     return null;
   }
 
@@ -304,6 +428,29 @@ export async function perform(hub, actors, operation) {
       case "close":
         await hub.tell(from, "Applications", operation.op, operation.n);
         break;
+      case "change": {
+        const { n, leaving, joining, concentrated } = operation;
+        await hub.tell(from, "Applications", "change", n, leaving, joining, Boolean(concentrated));
+        break;
+      }
+      case "cancelChange":
+        await hub.tell(from, "Applications", "cancelChange", operation.n);
+        break;
+      case "ready":
+        await hub.tell(actors[operation.city - 1].node.address, "Applications", "ready", operation.ns);
+        break;
+      case "expel":
+        await hub.tell(from, "Applications", "expel", operation.city, operation.ns);
+        break;
+      case "show": {
+        const { n, height, signed } = operation;
+        // Of a chain that does not exist there is nothing to name.
+        const count = await hub.ask("Applications", "count");
+        const signers = signed.map((id) => actors[id - 1].node);
+        const block = await newHandover(hub, Math.min(n, Number(count)), signers, { height: BigInt(height) });
+        await show(hub, { ...block, n });
+        break;
+      }
       case "forget":
         await hub.tell(from, "Applications", "forget", operation.city, operation.index);
         break;
@@ -350,9 +497,12 @@ export async function compare(hub, model) {
   for (const [index, expected] of model.applications.entries()) {
     const shown = await hub.ask("Applications", "application", index + 1);
     assert.equal(Number(shown.status), expected.status, `application ${index + 1}`);
-    assert.deepEqual(shown.cities.map(Number).sort(), [...expected.cities].sort());
+    assert.deepEqual(ascending(shown.cities), ascending(expected.cities));
+    const named = shown.validators.map((node) => [node, 1n]);
+    assert.equal(shown.setHash, setHash(named), `set of application ${index + 1}`);
+    const apart = await compareChange(hub, index + 1, expected, shown);
     if (expected.status === CLOSED) continue;
-    for (const id of expected.cities) {
+    for (const id of [...expected.cities, ...apart]) {
       placedOn[id - 1].push(index + 1);
       for (const resource of RESOURCES) taken[id - 1][resource] += shown.taken[resource];
     }
@@ -381,19 +531,64 @@ export async function compare(hub, model) {
   }
 }
 
+/** Asserts that the contracts show the same change of an application, and that it is one that may be. The cities on
+ * which the application is placed besides its own. */
+async function compareChange(hub, n, expected, { status, cities }) {
+  const shown = await hub.ask("Applications", "changeOf", n);
+  const [stage, leaving, joining] = [Number(shown.stage), ascending(shown.leaving), ascending(shown.joining)];
+  const change = expected.change ?? { stage: 0, leaving: [], joining: [], ready: [] };
+  assert.equal(stage, change.stage, `stage of ${n}`);
+  assert.deepEqual(leaving, ascending(change.leaving), `leaving ${n}`);
+  assert.deepEqual(joining, ascending(change.joining), `joining ${n}`);
+  assert.deepEqual(ascending(shown.ready), ascending(change.ready), `ready of ${n}`);
+  const { height } = await hub.ask("Applications", "handoverOf", n);
+  assert.equal(Number(height), expected.height, `handover of ${n}`);
+  const { validators } = await hub.ask("Applications", "genesisOf", n);
+  const first = await hub.ask("Cities", "nodes", expected.first);
+  assert.deepEqual([...validators].sort(), [...first].sort(), `first cities of ${n}`);
+  // Not from the model: a change is over or not, and leaves the cities before a quorum that stays.
+  assert.equal(stage !== 0, Number(status) === CHANGING);
+  const before = stage === 2 ? cities.length - joining.length + leaving.length : cities.length;
+  assert.ok(leaving.length <= Math.max(1, Math.floor((before - 1) / 3)), `too many leave ${n}`);
+  return stage === 1 ? joining : leaving;
+}
+
+const ascending = (numbers) => [...numbers].map(Number).sort((a, b) => a - b);
+
 /** Does one operation on both, and asserts that they agree on it. */
 export async function step(hub, actors, model, operation) {
-  const before = operation.op === "create" ? model.copy() : null;
+  const { op } = operation;
+  const moved = ["change", "ready", "expel", "show"].includes(op) ? await named(hub, operation) : [];
   const expected = model.apply(operation);
   const found = await perform(hub, actors, operation);
   assert.equal(found, expected, JSON.stringify(operation));
-  if (before && found === null) {
-    for (const id of operation.cities) {
+  for (const { n, stage, set } of moved) {
+    // A set that is named stays until its handover was shown; showing it names no other.
+    if (stage !== 2n && op !== "show") continue;
+    assert.equal(
+      await hub.ask("Applications", "setHashOf", n),
+      set,
+      `another set for ${n} before its handover`,
+    );
+  }
+  if (found === null && ["create", "change"].includes(op)) {
+    for (const id of operation.cities ?? operation.joining) {
       const { offer, taken } = await hub.ask("Cities", "city", id);
       for (const resource of RESOURCES) assert.ok(taken[resource] <= offer[resource], "oversold");
     }
   }
   return found;
+}
+
+/** Stage and set of the applications that an operation is about. */
+async function named(hub, { n, ns = [n] }) {
+  const count = Number(await hub.ask("Applications", "count"));
+  const all = [];
+  for (const n of ns.filter((n) => n <= count)) {
+    const { stage } = await hub.ask("Applications", "changeOf", n);
+    all.push({ n, stage, set: await hub.ask("Applications", "setHashOf", n) });
+  }
+  return all;
 }
 
 /** A network of `founders`, then members admitted by vote up to `all`, each with one city; and its model. */

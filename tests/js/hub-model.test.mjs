@@ -7,10 +7,47 @@ import { begin, compare, step } from "./hub-model.mjs";
 
 const SEED = Number(process.env.HUB_SEED ?? Date.now() % 2 ** 32);
 const SEQUENCES = 5;
-const STEPS = 60;
+const STEPS = 100;
 const DAY = 86_400;
 
 const KINDS = ["SuspendMember", "RestoreMember", "RemoveMember", "SuspendCity", "RestoreCity", "RemoveCity"];
+
+/** Any step of a change of cities, mostly the one that is due. */
+function anyChange({ next, pick }, model, { by, n }) {
+  const application = model.applications[n - 1] ?? model.applications[0];
+  const { cities, change, owner, height } = application;
+  const all = model.cities.map((_, index) => index + 1);
+  const city = pick(all);
+  const ns = [n, 1 + next(model.applications.length)];
+  const few = (list, most) => [...new Set(Array.from({ length: next(most + 1) }, () => pick(list)))];
+  const removed = all.filter((id) => model.cityStatus(model.cities[id - 1]) === 3);
+  if (removed.length > 0 && next(6) === 0) return { op: "expel", by, city: pick(removed), ns };
+  switch (next(10)) {
+    case 0:
+      return { op: "expel", by, city, ns };
+    case 1:
+      return { op: "cancelChange", by: next(4) === 0 ? by : owner, n };
+    case 2:
+      return { op: "ready", city, ns };
+    case 3:
+      return { op: "show", n, height: height + next(2), signed: few(all, 5) };
+    case 4: {
+      const own = next(4) === 0 ? by : owner;
+      return { op: "change", by: own, n, leaving: few(all, 2), joining: few(all, 2), concentrated: true };
+    }
+    default:
+      break;
+  }
+  if (change?.stage === 1) return { op: "ready", city: pick(change.joining), ns };
+  if (change?.stage === 2) {
+    const signed = next(4) === 0 ? cities : change.before.slice(next(Math.ceil(change.before.length / 3)));
+    return { op: "show", n, height: height + 1 - Number(next(8) === 0), signed };
+  }
+  const others = all.filter((id) => !cities.includes(id));
+  const leaving = few(cities, 2).slice(0, 1 + next(2));
+  const joining = others.length > 0 ? few(others, 2) : [];
+  return { op: "change", by: owner, n, leaving, joining, concentrated: next(4) > 0 };
+}
 
 /** Any operation, mostly one that could be meant. */
 function anyOperation({ next, pick }, model) {
@@ -24,6 +61,7 @@ function anyOperation({ next, pick }, model) {
     return next(8) === 0 ? few : [...new Set([...few, ...all.slice(0, next(all.length + 1))])];
   };
   const want = { gasPerSecond: 1 + next(4), bytesStored: 1 + next(4), blocksPerSecond: 1 + next(3) };
+  if (model.applications.length > 0 && next(2) === 0) return anyChange({ next, pick }, model, { by, n });
   switch (next(14)) {
     case 0:
     case 1:
@@ -82,7 +120,7 @@ test(`random sequences do what the model says, seed ${SEED}`, async () => {
     }
   }
   // A test that only ever met refusals would show nothing.
-  for (const op of ["create", "close", "offer", "propose", "vote"])
+  for (const op of ["create", "close", "offer", "propose", "vote", "change", "cancelChange", "ready", "show"])
     assert.ok(results.get(`${op}: done`) > 0, op);
   console.log(`seed ${SEED}: ${[...results].map(([key, count]) => `${key} ${count}`).join(", ")}`);
 });

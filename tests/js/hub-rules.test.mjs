@@ -6,9 +6,9 @@ import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
 import { AbiCoder, Wallet, ZeroAddress, ZeroHash, concat, hexlify, keccak256, randomBytes } from "ethers";
 import { TypedDataEncoder, dataSlice, toBeHex, toBigInt } from "ethers";
-import { ADDRESSES, DAY, HUB_RECORD, Hub, KIND, NETWORK, PREFIX, Refused, SYSTEM } from "./hub.mjs";
+import { ADDRESSES, DAY, HUB_RECORD, Hub, KIND, NETWORK, PREFIX, SYSTEM } from "./hub.mjs";
 import { encodeRecord, newCities, newCity, newKey, newOffer, newSpecification, offerTuple } from "./hub.mjs";
-import { onChain, onChainSpecification, parameterName, payload, setHash, signCard } from "./hub.mjs";
+import { onChain, onChainSpecification, parameterName, payload, refused, setHash, signCard } from "./hub.mjs";
 import { here } from "./harness.mjs";
 
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
@@ -36,17 +36,6 @@ const onHub = (name, body) =>
       hub.load(moment);
     }
   });
-
-/** Asserts that something is refused with this error and, where given, its first arguments. */
-async function refused(name, promise, ...args) {
-  const error = await promise.then(
-    () => assert.fail(`not refused with ${name}`),
-    (reason) => reason,
-  );
-  assert.ok(error instanceof Refused, error.stack);
-  assert.equal(error.error, name, error.message);
-  assert.deepEqual(error.args.slice(0, args.length), args, name);
-}
 
 const joining = (words = {}, as) => newCity({ network: NETWORK, ...words }, as);
 const admit = async (city) => {

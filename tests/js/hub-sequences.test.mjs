@@ -95,3 +95,60 @@ test("every sequence of 4 creations, ends and offers on four cities with room fo
     assert.ok(figures.outcomes.get(outcome) > 0, outcome);
   }
 });
+
+test("every sequence of 5 steps of a change on four cities of six, where one that joins has room for one", async () => {
+  const network = await begin(4, 6);
+  const vote = (by) => ({ op: "vote", by, id: 1, support: true });
+  const before = [
+    { op: "offer", by: 5, city: 5, offer: { chains: 1 } },
+    {
+      op: "create",
+      by: 1,
+      name: "one",
+      cities: [1, 2, 3, 4],
+      want: { gasPerSecond: 1, bytesStored: 1, blocksPerSecond: 1 },
+    },
+    { op: "propose", by: 1, kind: "RemoveCity", target: 4 },
+    ...[1, 2, 3, 5].map(vote),
+  ];
+  for (const operation of before) await step(network.hub, network.cities, network.model, operation);
+  const change = (leaving, joining) => ({ op: "change", by: 1, n: 1, leaving, joining, concentrated: true });
+  const alphabet = [
+    change([3], [5]),
+    change([3, 4], [5, 6]),
+    change([1], [6]),
+    change([3], []),
+    { op: "cancelChange", by: 1, n: 1 },
+    { op: "ready", city: 5, ns: [1] },
+    { op: "ready", city: 6, ns: [1] },
+    { op: "show", n: 1, height: 1, signed: [1, 2, 3] },
+    { op: "show", n: 1, height: 2, signed: [1, 2, 4, 5] },
+    { op: "execute", by: 1, id: 1 },
+    { op: "expel", by: 2, city: 4, ns: [1] },
+    { op: "close", by: 1, n: 1 },
+    {
+      op: "create",
+      by: 1,
+      name: "two",
+      cities: [1, 2, 5, 6],
+      want: { gasPerSecond: 1, bytesStored: 1, blocksPerSecond: 1 },
+    },
+  ];
+  const figures = await exhaust(network, alphabet, 5);
+  console.log(shown(figures));
+  for (const outcome of [
+    "change: done",
+    "change: NoCapacity",
+    "change: TooManyLeave",
+    "cancelChange: done",
+    "cancelChange: TooLateToCancel",
+    "ready: done",
+    "show: done",
+    "show: NotProven",
+    "expel: done",
+    "expel: CityNotRemoved",
+    "create: NoCapacity",
+  ]) {
+    assert.ok(figures.outcomes.get(outcome) > 0, outcome);
+  }
+});

@@ -1,6 +1,7 @@
 // The hub's contracts in an EVM of this process: their real code at their fixed addresses, founded by the one system
 // call, with a clock that tests set. Nothing of the program runs here; the formats are written from their description.
 
+import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { Common, Hardfork, Mainnet } from "@ethereumjs/common";
 import { createEVM } from "@ethereumjs/evm";
@@ -69,6 +70,17 @@ export class Refused extends Error {
     this.error = parsed?.name ?? data;
     this.args = parsed ? [...parsed.args] : [];
   }
+}
+
+/** Asserts that something is refused with this error and, where given, its first arguments. */
+export async function refused(name, promise, ...args) {
+  const error = await promise.then(
+    () => assert.fail(`not refused with ${name}`),
+    (reason) => reason,
+  );
+  assert.ok(error instanceof Refused, error.stack);
+  assert.equal(error.error, name, error.message);
+  assert.deepEqual(error.args.slice(0, args.length), args, name);
 }
 
 /** State in maps with a log of what was there before: a checkpoint costs nothing, however much there is. */
