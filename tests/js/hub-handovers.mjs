@@ -1,14 +1,9 @@
 // Handover blocks of the hub's applications, with their certificates, as a chain's cities would make them: real keys
 // sign a real header. The header's other fields mean nothing to the contracts.
 
-import { TypedDataEncoder, ZeroAddress, ZeroHash, hexlify, keccak256, randomBytes, toBigInt } from "ethers";
-import { domain, encodeHeader, encodeRequests, requestsHash } from "./certificate.mjs";
+import { ZeroAddress, ZeroHash, hexlify, keccak256, randomBytes, toBigInt } from "ethers";
+import { encodeHeader, encodeRequests, requestsHash, voteHash } from "./certificate.mjs";
 import { NETWORK } from "./hub.mjs";
-
-const COMMIT = ["height", "round", "blockHash"].map((name, index) => ({
-  name,
-  type: ["uint64", "uint32", "bytes32"][index],
-}));
 
 /** The header of a block at `height` whose requests hash is this one. */
 const newHeader = (height, requests) =>
@@ -45,7 +40,7 @@ export async function newHandover(hub, n, signers, changes = {}) {
   const requests = requestsHash(encodeRequests({ outboxRoot, setHash, recordHash, from }));
   const header = changes.header ?? newHeader(height, requests);
   const signed = { height, round, blockHash: keccak256(header), ...changes.signed };
-  const digest = TypedDataEncoder.hash(domain({ chainId, networkId }), { Commit: COMMIT }, signed);
+  const digest = voteHash({ chainId, networkId }, "Commit", signed);
   const ascending = signers.toSorted((a, b) => (toBigInt(a.address) < toBigInt(b.address) ? -1 : 1));
   return {
     n,
