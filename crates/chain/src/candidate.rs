@@ -6,15 +6,15 @@ use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, Header, ReceiptEnvelope, TxEnvelope, proofs,
 };
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B64, Bytes};
+use alloy_primitives::{Address, B64, Bytes, keccak256};
 use execution::{BlockEnv, ExecuteError, Executed, ExecutionError, Executor, Refused, Transaction};
 use state::{Prepared, State, StateError, ViewError};
 use store::tables::Batch;
-use types::BlockRequests;
+use types::{BlockRequests, ValidatorSet};
 
 use crate::reader::{next_env, next_time_ms};
 use crate::rows::{self, Block, Keys, Seal, Table, Tip};
-use crate::{Moment, Profile};
+use crate::{Beside, Cited, Moment, Profile};
 
 /// Most bytes of the transactions of one block, as signed: EIP-7934's 10 MiB for a block less its margin of 2 MiB.
 pub const MAX_BLOCK_BYTES: usize = 8 << 20;
@@ -29,6 +29,15 @@ pub(crate) struct Candidate {
     pub(crate) requests: Vec<Bytes>,
     pub(crate) receipts: Arc<Vec<ReceiptEnvelope>>,
     pub(crate) prepared: Prepared,
+    /// What it carries when it cites another hub block than its parent.
+    pub(crate) beside: Option<Box<Beside>>,
+}
+
+impl Candidate {
+    /// The set from the next height on, when it is another.
+    pub(crate) fn next_set(&self) -> Option<&ValidatorSet> {
+        self.beside.as_ref()?.set.as_ref()
+    }
 }
 
 /// A candidate built here, and the transactions that could not be in it.
@@ -53,17 +62,21 @@ pub enum BuildError {
     Execution(#[from] ExecutionError),
 }
 
-/// Builds the block after the latest one of `parent`.
+/// Builds the block after the latest one of `parent`, with these requests, and citing that hub block in place of its parent's.
 pub(crate) fn build(
     profile: &Profile,
     state: &State,
     parent: &Moment,
     beneficiary: Address,
     now_ms: u64,
-    requests: &BlockRequests,
+    stands: (BlockRequests, Option<Cited>),
     transactions: Vec<Arc<Transaction>>,
 ) -> Result<Built, BuildError> {
-    let env = next_env(profile, parent.head(), beneficiary, now_ms);
+    let (requests, cited) = stands;
+    let mut env = next_env(profile, parent.head(), beneficiary, now_ms);
+    if let Some(cited) = &cited {
+        env.parent_beacon_block_root = Some(cited.block.hash);
+    }
     let view = parent.view(parent.head().header.number)?;
     let mut executor = Executor::new(&profile.rules, env.clone(), &view, parent)?;
     let mut taken = Vec::with_capacity(transactions.len());
@@ -105,7 +118,7 @@ pub(crate) fn build(
     let prepared = state.prepare(&view, number, &executed.changes)?;
     let (body, senders) = body_of(&taken);
     let extra_data = types::header::extra_data(next_time_ms(&parent.head().header, now_ms));
-    let header = assemble(&env, &executed, &body, &prepared, extra_data, requests);
+    let header = assemble(&env, &executed, &body, &prepared, extra_data, &requests);
     let block = Arc::new(Block {
         hash: header.hash_slow(),
         header,
@@ -118,6 +131,7 @@ pub(crate) fn build(
         requests,
         receipts: Arc::new(executed.receipts),
         prepared,
+        beside: cited.map(|cited| Box::new(cited.into())),
     };
     Ok(Built { candidate, refused })
 }
@@ -213,6 +227,10 @@ pub(crate) fn write_rows(
         requests: candidate.requests.clone(),
     };
     batch.put(keys.at(Table::Seal, number), alloy_rlp::encode(seal));
+    if let Some(set) = candidate.next_set() {
+        let set = alloy_rlp::encode(set);
+        batch.put(keys.of(Table::Preimage, &keccak256(&set)), set);
+    }
     // Last, so that a reader of the rows as they are written would see it last as well.
     batch.put(
         keys.tip(),

@@ -37,6 +37,11 @@ impl Clocks {
         is_new.then_some(median)
     }
 
+    /// Forgets the clocks of those who are not validators any more.
+    pub(crate) fn keep(&mut self, is_there: impl Fn(&Address) -> bool) {
+        self.ahead_ms.retain(|city, _| is_there(city));
+    }
+
     /// `None` while fewer than half of the others have been heard.
     fn median(&self, others: usize) -> Option<i64> {
         if self.ahead_ms.len() * 2 <= others {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_consensus::ReceiptEnvelope;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use store::tables::Batch;
-use types::Certificate;
+use types::{Certificate, ValidatorSet};
 
 use crate::import::ImportError;
 use crate::peer::PeerMessage;
@@ -68,6 +68,8 @@ pub enum Timer {
     Signer(Address),
     /// This transaction may start a height again.
     Transaction(B256),
+    /// A handover that was left out may start a height again.
+    Handover,
 }
 
 /// Tells which timer replaces which.
@@ -85,6 +87,8 @@ pub enum TimerKey {
     Signer(Address),
     /// One a transaction.
     Transaction(B256),
+    /// One.
+    Handover,
 }
 
 impl Timer {
@@ -98,6 +102,7 @@ impl Timer {
             Self::Clock => TimerKey::Clock,
             Self::Signer(signer) => TimerKey::Signer(*signer),
             Self::Transaction(hash) => TimerKey::Transaction(*hash),
+            Self::Handover => TimerKey::Handover,
         }
     }
 }
@@ -169,6 +174,9 @@ pub struct Decided {
     /// The round in which it was decided.
     pub round: u32,
     pub(crate) certificate: Certificate,
+    pub(crate) requests: Vec<Bytes>,
+    /// The set from the next height on, when it is another.
+    pub(crate) next_set: Option<ValidatorSet>,
     pub(crate) prepared: state::Prepared,
 }
 

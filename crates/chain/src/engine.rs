@@ -15,9 +15,11 @@
 //! * `timing`: how long they are awaited.
 //! * `judging`: cities that lie without end.
 //! * `reading`: cities that follow the chain and do not vote.
+//! * `handover`: what blocks cite of the hub, and how the set changes.
 
 mod blocks;
 mod following;
+mod handover;
 mod judging;
 mod reading;
 mod timing;
@@ -38,6 +40,7 @@ use store::tables::{Batch, Tables};
 use types::{BlockRequests, Certificate, Domain, NodeKey, ValidatorSet};
 
 use self::following::{Following, Silence};
+use self::handover::Named;
 use self::judging::Grave;
 use self::reading::Readers;
 use self::voting::Height;
@@ -45,12 +48,12 @@ use crate::admission::{Admitted, admit};
 use crate::candidate::{self, Candidate};
 use crate::clocks::Clocks;
 use crate::effects::{Call, Commit, Decided, Effect, EngineError, Notice, Timer};
-use crate::import::{self, ImportError};
+use crate::import::{self, ImportError, Stands};
 use crate::peer::{Certified, Outline, PeerMessage};
 use crate::reader::Head;
 use crate::rows::Keys;
 use crate::waking::{Cause, Outcome, Waking};
-use crate::{Block, Entry, Pool, Profile, ReadError, Reader, entry};
+use crate::{Block, Entry, Hub, Pool, Profile, ReadError, Reader, entry};
 
 /// Who this city is on the chain.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub struct Config {
     pub key: Arc<NodeKey>,
     /// How long consensus waits before delays are measured.
     pub timeouts: Timeouts,
+    /// This city's copy of the hub; `None` on a hub, and where there is none.
+    pub hub: Option<Arc<dyn Hub>>,
 }
 
 /// The engine of one chain of ours.
@@ -92,12 +97,13 @@ pub struct Engine {
     readers: Readers,
     silence: Option<Silence>,
     grave: Grave,
+    named: Named,
     /// What is still to be written when this city stops for good.
     last_words: Vec<Effect>,
 }
 
 impl Engine {
-    /// An engine on the latest block of `reader`, whose next height has the validators `set`.
+    /// An engine on the latest block of `reader`.
     ///
     /// # Errors
     ///
@@ -106,7 +112,6 @@ impl Engine {
         reader: Reader,
         config: Config,
         pool: Arc<RwLock<Pool>>,
-        set: ValidatorSet,
     ) -> Result<Self, EngineError> {
         let (profile, tables, state) = reader.parts();
         let domain = *profile.domain().ok_or(EngineError::Foreign)?;
@@ -124,6 +129,7 @@ impl Engine {
                 Some(read.map_err(|_malformed| damaged("certificate"))?)
             }
         };
+        let set = moment.validators()?;
         let order = Order::new(&set);
         let bounds = profile
             .record()
@@ -134,7 +140,7 @@ impl Engine {
             Duration::from_millis(bounds.most_ms),
         );
         let others = set.validators().len().saturating_sub(1);
-        Ok(Self {
+        let mut engine = Self {
             profile,
             domain,
             config,
@@ -158,8 +164,11 @@ impl Engine {
             readers: Readers::default(),
             silence: None,
             grave: Grave::default(),
+            named: Named::default(),
             last_words: Vec::new(),
-        })
+        };
+        engine.look_at_hub();
+        Ok(engine)
     }
 
     /// The read side.
@@ -201,6 +210,7 @@ impl Engine {
             && self.silence.is_none()
             && !self.following.is_busy()
             && self.pool.read().is_empty()
+            && !(self.named.is_due && self.is_validator())
     }
 
     /// The latest block that another city says it has, when that is above this city's own.
@@ -237,10 +247,13 @@ impl Engine {
         self.next_start().map(|(due_ms, _)| due_ms)
     }
 
-    /// When the next height may start, and for which transaction.
-    fn next_start(&self) -> Option<(u64, B256)> {
+    /// When the next height may start, and for what.
+    fn next_start(&self) -> Option<(u64, Cause)> {
         if self.height.is_some() || self.following.is_busy() || !self.is_validator() {
             return None;
+        }
+        if self.named.is_due && self.silence.is_none() && self.waking.may_hand_over() {
+            return Some((0, Cause::Handover));
         }
         let transaction = self.cause_in_pool()?;
         let interval = self
@@ -252,7 +265,7 @@ impl Engine {
         } else {
             self.tip_ms().saturating_add(interval)
         };
-        Some((due_ms, transaction))
+        Some((due_ms, Cause::Transaction(transaction)))
     }
 
     /// Starts the next height if it is due.
@@ -261,12 +274,11 @@ impl Engine {
     ///
     /// [`EngineError`]: drop the engine.
     pub fn wake(&mut self, now_ms: u64) -> Result<Vec<Effect>, EngineError> {
-        let Some((_, transaction)) = self.next_start().filter(|(due_ms, _)| *due_ms <= now_ms)
-        else {
+        let Some((_, cause)) = self.next_start().filter(|(due_ms, _)| *due_ms <= now_ms) else {
             return Ok(Vec::new());
         };
         let mut call = Call::at(now_ms);
-        self.start(Cause::Transaction(transaction), &mut call)?;
+        self.start(cause, &mut call)?;
         Ok(call.out)
     }
 
@@ -293,6 +305,7 @@ impl Engine {
                 self.waking.deferred(signer);
                 self.start_ahead(Some(signer), &mut call)?;
             }
+            Timer::Handover => self.waking.handover_waited(),
             Timer::Transaction(hash) => {
                 self.waking.waited(&hash);
                 // A block left it out: perhaps the others do not have it, because it was not executable when it was sent.
@@ -344,7 +357,7 @@ impl Engine {
         let mut call = Call::at(now_ms);
         // Neither this city's own key nor a city outside the set has anything to say here; the latter may ask.
         let is_own = from == self.config.key.address();
-        if is_own || (self.set.get(from).is_none() && !self.is_wish_of_reader(&message)) {
+        if is_own || (self.set.get(from).is_none() && !self.may_say(from, &message)) {
             call.refuse(from, "stranger");
             return Ok(call.out);
         }
@@ -379,7 +392,7 @@ impl Engine {
             PeerMessage::Bodies { block_hash, bodies } => {
                 self.take_bodies(from, block_hash, bodies, &mut call)?;
             }
-            PeerMessage::Tip { number, .. } if self.set.get(from).is_none() => {
+            PeerMessage::Tip { number, .. } if self.only_reads(from) => {
                 self.take_tip_of_reader(from, number, &mut call);
             }
             PeerMessage::Tip { number, hash } => self.take_tip(from, number, hash, &mut call),
@@ -387,6 +400,7 @@ impl Engine {
                 self.take_certificate(from, certificate, &mut call)?;
             }
             PeerMessage::GetCertificate => {
+                self.welcome(from);
                 let answer = self
                     .certificate
                     .clone()
@@ -420,6 +434,8 @@ impl Engine {
             block,
             prepared,
             certificate,
+            requests,
+            next_set,
             ..
         } = decided;
         self.state.adopt(prepared);
@@ -428,7 +444,7 @@ impl Engine {
             height.cause
         });
         let mut call = Call::at(now_ms);
-        self.advance_pool(&block, cause, &mut call);
+        self.advance_pool(&block, cause, next_set.is_some(), &mut call);
         self.head = Head {
             hash: block.hash,
             header: block.header.clone(),
@@ -438,6 +454,10 @@ impl Engine {
         self.early
             .retain(|_, outline| outline.header.number > number);
         self.following.reached(number);
+        self.take_over(&requests, next_set);
+        if cause == Cause::Handover {
+            self.wait_for_handover(&mut call);
+        }
         self.end_silence();
         self.tell_readers(&mut call);
         self.follow_on(&mut call)?;
@@ -446,7 +466,7 @@ impl Engine {
     }
 
     /// Forgets what the block holds, and charges for it.
-    fn advance_pool(&mut self, block: &Block, cause: Cause, call: &mut Call) {
+    fn advance_pool(&mut self, block: &Block, cause: Cause, hands_over: bool, call: &mut Call) {
         let mut next: HashMap<Address, u64> = HashMap::new();
         for (transaction, sender) in block.body.transactions.iter().zip(&block.senders) {
             next.insert(*sender, transaction.nonce() + 1);
@@ -456,7 +476,7 @@ impl Engine {
             pool.advance(sender, nonce);
         }
         let outcome = Outcome {
-            is_empty: block.body.transactions.is_empty(),
+            is_empty: block.body.transactions.is_empty() && !hands_over,
             is_left_out: matches!(cause, Cause::Transaction(hash) if pool.get(&hash).is_some()),
         };
         if let Some((hash, after)) = self.waking.finished(cause, outcome) {
@@ -530,8 +550,10 @@ impl Engine {
         let mut batch = Batch::default();
         let encoded = certificate.encode().into();
         candidate::write_rows(&self.profile, &self.state, &candidate, encoded, &mut batch);
+        let next_set = candidate.next_set().cloned();
         let Candidate {
             block,
+            requests,
             receipts,
             prepared,
             ..
@@ -541,6 +563,8 @@ impl Engine {
             receipts,
             prepared,
             round: certificate.round,
+            requests,
+            next_set,
             certificate,
         };
         call.push(Effect::Commit(Box::new(Commit { batch, decided })));
@@ -548,7 +572,12 @@ impl Engine {
 
     /// Executes a block of the log again: a candidate of the height that is not decided yet.
     pub(crate) fn execute_again(&self, block: Entry) -> Result<Option<Candidate>, EngineError> {
-        let Entry::Body { block, requests } = block else {
+        let Entry::Body {
+            block,
+            requests,
+            beside,
+        } = block
+        else {
             return Ok(None);
         };
         let parent = self.reader.moment()?;
@@ -560,7 +589,7 @@ impl Engine {
             &self.state,
             &parent,
             *block,
-            Some(requests),
+            Some(Stands { requests, beside }),
         )?))
     }
 
@@ -579,12 +608,14 @@ impl Engine {
             &mut batch,
         );
         self.tables.commit(batch).map_err(ImportError::from)?;
+        let next_set = candidate.next_set().cloned();
         self.state.adopt(candidate.prepared);
         self.head = Head {
             hash: candidate.block.hash,
             header: candidate.block.header.clone(),
         };
         self.certificate = Some(certificate.clone());
+        self.take_over(&candidate.requests, next_set);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  payload = version (1 byte) ‖ kind (1 byte) ‖ body
 //!  kind 1  genesis      RLP [record, validators, network id, [creator…], [contract…], calldata]
-//!  kind 2  body         RLP [block, [request…]]: before anything is signed for it
+//!  kind 2  body         RLP [block, [request…], beside?]: before anything is signed for it
 //!  kind 3  consensus    a record of `consensus`
 //!  kind 4  decided      a certificate: the block is final once this is durable
 //!  kind 5  transaction  as signed: it waits in the pool
@@ -18,7 +18,8 @@ use alloy_rlp::{Encodable, RlpDecodable, RlpEncodable};
 use types::genesis::HubBlock;
 use types::{Certificate, NetworkId, Record, ValidatorSet};
 
-use crate::Block;
+use crate::Beside;
+use crate::candidate::Candidate;
 
 /// The version of all entries.
 const VERSION: u8 = 1;
@@ -34,6 +35,8 @@ pub enum Entry {
         block: Box<AlloyBlock<TxEnvelope>>,
         /// Its requests.
         requests: Vec<Bytes>,
+        /// What it carries when it cites another hub block than its parent.
+        beside: Option<Box<Beside>>,
     },
     /// What consensus must remember.
     Consensus(consensus::Record),
@@ -120,9 +123,11 @@ struct EvidenceBody {
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
+#[rlp(trailing)]
 struct BlockBody {
     block: AlloyBlock<TxEnvelope>,
     requests: Vec<Bytes>,
+    beside: Option<Beside>,
 }
 
 /// Why bytes are no entry.
@@ -218,15 +223,17 @@ impl Genesis {
 
 /// The entry of a block's body.
 #[must_use]
-pub(crate) fn body_entry(block: &Block, requests: &[Bytes]) -> Vec<u8> {
+pub(crate) fn body_entry(candidate: &Candidate) -> Vec<u8> {
     let mut out = vec![VERSION, 2];
+    let block = &candidate.block;
     let block = AlloyBlock {
         header: block.header.clone(),
         body: block.body.clone(),
     };
     BlockBody {
         block,
-        requests: requests.to_vec(),
+        requests: candidate.requests.clone(),
+        beside: candidate.beside.as_deref().cloned(),
     }
     .encode(&mut out);
     out
@@ -330,10 +337,15 @@ impl Entry {
                 Ok(Self::Genesis(Box::new(genesis.read()?)))
             }
             (VERSION, 2) => {
-                let BlockBody { block, requests } = alloy_rlp::decode_exact(body)?;
+                let BlockBody {
+                    block,
+                    requests,
+                    beside,
+                } = alloy_rlp::decode_exact(body)?;
                 Ok(Self::Body {
                     block: Box::new(block),
                     requests,
+                    beside: beside.map(Box::new),
                 })
             }
             (VERSION, 3) => Ok(Self::Consensus(consensus::Record::decode(body)?)),

@@ -1,14 +1,16 @@
 //! Writing block 0.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
 use alloy_consensus::{BlockBody, Header};
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use execution::{BlockEnv, FoundingError};
 use state::{AccountChange, Changes, Info, State, StateError, View};
-use store::tables::{Batch, Tables, TablesError};
+use store::tables::{Batch, Snapshot, Tables, TablesError};
 use types::genesis::GenesisAccount;
-use types::{BlockRequests, ChainId};
+use types::{BlockRequests, ChainId, ValidatorSet};
 
 use crate::Profile;
 use crate::candidate::{Candidate, write_rows};
@@ -123,21 +125,33 @@ pub struct HostedTip {
     pub hash: B256,
 }
 
-/// Where the chains are that `validator` is a validator of, ascending by chain id.
+/// Where the chains are that `concern` chooses by id and validators of the next height, ascending by chain id.
 ///
 /// # Errors
 ///
 /// [`TablesError`]. A row of another form is passed over.
-pub fn hosted_tips(tables: &dyn Tables, validator: Address) -> Result<Vec<HostedTip>, TablesError> {
+pub fn hosted_tips(
+    tables: &dyn Tables,
+    concern: impl Fn(ChainId, &ValidatorSet) -> bool,
+) -> Result<Vec<HostedTip>, TablesError> {
     let snapshot = tables.snapshot();
     let mut tips = Vec::new();
+    // Thousands of chains have a few sets among them.
+    let mut sets = HashMap::new();
     for genesis in hosted(tables)? {
-        if genesis.validators.get(validator).is_none() {
-            continue;
-        }
         let chain_id = genesis.record.chain_id;
         let row = snapshot.get(&Keys(chain_id).tip())?;
-        if let Some(Tip { number, hash }) = row.and_then(|row| Tip::from_row(&row)) {
+        let Some(Tip { number, hash }) = row.and_then(|row| Tip::from_row(&row)) else {
+            continue;
+        };
+        let Some(set_hash) = named_at(&*snapshot, chain_id, number)? else {
+            continue;
+        };
+        let set = match sets.entry(set_hash) {
+            Slot::Occupied(found) => found.into_mut(),
+            Slot::Vacant(free) => free.insert(set_of(&*snapshot, chain_id, set_hash)?),
+        };
+        if set.as_ref().is_some_and(|set| concern(chain_id, set)) {
             tips.push(HostedTip {
                 chain_id,
                 number,
@@ -146,6 +160,56 @@ pub fn hosted_tips(tables: &dyn Tables, validator: Address) -> Result<Vec<Hosted
         }
     }
     Ok(tips)
+}
+
+/// Hash of the set that the latest block of a chain names for the next height; `None` when the chain is not in `tables`.
+///
+/// # Errors
+///
+/// [`TablesError`].
+pub fn named_set(tables: &dyn Tables, chain_id: ChainId) -> Result<Option<B256>, TablesError> {
+    let snapshot = tables.snapshot();
+    let row = snapshot.get(&Keys(chain_id).tip())?;
+    match row.and_then(|row| Tip::from_row(&row)) {
+        Some(tip) => named_at(&*snapshot, chain_id, tip.number),
+        None => Ok(None),
+    }
+}
+
+/// The validators of a chain's next height; `None` when the chain is not in `tables`.
+///
+/// # Errors
+///
+/// [`TablesError`].
+pub fn validators(
+    tables: &dyn Tables,
+    chain_id: ChainId,
+) -> Result<Option<ValidatorSet>, TablesError> {
+    match named_set(tables, chain_id)? {
+        Some(hash) => set_of(&*tables.snapshot(), chain_id, hash),
+        None => Ok(None),
+    }
+}
+
+fn named_at(
+    snapshot: &dyn Snapshot,
+    chain_id: ChainId,
+    number: u64,
+) -> Result<Option<B256>, TablesError> {
+    let row = snapshot.get(&Keys(chain_id).at(Table::Seal, number))?;
+    let requests = row
+        .and_then(|row| rows::seal_from_row(&row))
+        .and_then(|seal| BlockRequests::from_requests(&seal.requests));
+    Ok(requests.map(|requests| requests.set_hash))
+}
+
+fn set_of(
+    snapshot: &dyn Snapshot,
+    chain_id: ChainId,
+    hash: B256,
+) -> Result<Option<ValidatorSet>, TablesError> {
+    let row = snapshot.get(&Keys(chain_id).of(Table::Preimage, &hash))?;
+    Ok(row.and_then(|row| alloy_rlp::decode_exact(&row).ok()))
 }
 
 /// What chain `chain_id` began with; `None` when it has no block 0 in `tables`.
@@ -201,6 +265,7 @@ fn candidate(header: Header, requests: Vec<Bytes>, prepared: state::Prepared) ->
         requests,
         receipts: Arc::new(Vec::new()),
         prepared,
+        beside: None,
     }
 }
 

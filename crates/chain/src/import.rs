@@ -15,11 +15,12 @@ use execution::{
 use state::{State, StateError, ViewError};
 use store::tables::{Batch, Tables, TablesError};
 use types::header::HeaderError;
+use types::{CitationError, citation};
 
 use crate::candidate::{Candidate, write_rows};
 use crate::reader::env_of;
 use crate::rows::Block;
-use crate::{Lineage, Moment, Profile};
+use crate::{Beside, Lineage, Moment, Profile};
 
 /// Why a block is not one of this chain's.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +58,26 @@ pub enum ImportError {
         /// Why.
         source: ExecuteError,
     },
-    /// The requests beside the block are not those of its header.
-    #[error("the requests of block {number} are not those of its header")]
+    /// The requests beside the block are not those of its header, or name what the hub does not hold for the chain.
+    #[error("the requests of block {number} are not those that it must have")]
     Requests {
+        /// The block.
+        number: u64,
+    },
+    /// What stands beside the block does not prove what it cites. The header does not commit to that: another city may have
+    /// the proof.
+    #[error("the citation of block {number} is not proven")]
+    Citation {
+        /// The block.
+        number: u64,
+        /// Why.
+        source: CitationError,
+    },
+    /// The hub holds another record for the chain, and this release changes none.
+    #[error(
+        "block {number} changes the chain's record, which this release does not know how to do"
+    )]
+    Record {
         /// The block.
         number: u64,
     },
@@ -96,17 +114,25 @@ impl ImportError {
     }
 }
 
-/// Executes `block` on the latest block of `parent` and compares all that its header says. `requests` are those that
-/// stand beside a block of ours; a foreign block's follow from execution.
+/// Executes `block` on the latest block of `parent` and compares all that its header says. Whether what stands beside a
+/// block of ours is right is the caller's matter, but for its being what the header commits to; a foreign block's requests
+/// follow from execution.
 pub(crate) fn execute(
     profile: &Profile,
     state: &State,
     parent: &Moment,
     block: AlloyBlock<TxEnvelope>,
-    requests: Option<Vec<Bytes>>,
+    beside: Option<Stands>,
 ) -> Result<Candidate, ImportError> {
     let transactions = recovered(block.header.number, &block.body.transactions)?;
-    execute_recovered(profile, state, parent, block, &transactions, requests)
+    execute_recovered(profile, state, parent, block, &transactions, beside)
+}
+
+/// What stands beside a block of ours.
+#[derive(Debug, Default)]
+pub(crate) struct Stands {
+    pub(crate) requests: Vec<Bytes>,
+    pub(crate) beside: Option<Box<Beside>>,
 }
 
 /// [`execute`] for a block whose senders are known already: `transactions` are those of its body.
@@ -116,7 +142,7 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
     parent: &Moment,
     block: AlloyBlock<TxEnvelope>,
     transactions: &[T],
-    requests: Option<Vec<Bytes>>,
+    stands: Option<Stands>,
 ) -> Result<Candidate, ImportError> {
     let AlloyBlock { header, body } = block;
     let number = header.number;
@@ -160,10 +186,10 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
     same(found == computed, "receiptsRoot", found, computed)?;
     let (found, computed) = (&header.logs_bloom, &executed.logs_bloom);
     same(found == computed, "logsBloom", found, computed)?;
-    let requests = match requests {
-        Some(requests) => requests,
-        None => executed.requests.clone().take(),
-    };
+    let Stands { requests, beside } = stands.unwrap_or_else(|| Stands {
+        requests: executed.requests.clone().take(),
+        beside: None,
+    });
     if let Some(hash) = header.requests_hash
         && Requests::new(requests.clone()).requests_hash() != hash
     {
@@ -187,6 +213,7 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
         requests,
         receipts: Arc::new(executed.receipts),
         prepared,
+        beside,
     })
 }
 
@@ -209,7 +236,8 @@ fn check_parent(profile: &Profile, parent: &Moment, header: &Header) -> Result<(
     let head = parent.head();
     match &profile.lineage {
         Lineage::Causeway { record, .. } => {
-            types::header::check_against_parent(record, &head.header, head.hash, header)?;
+            let may_cite = citation::hub_of(profile.chain_id).is_some();
+            types::header::check_against_parent(record, &head.header, head.hash, header, may_cite)?;
         }
         Lineage::Foreign => {
             let refuse = |field| {

@@ -13,6 +13,7 @@
 
 mod admission;
 mod candidate;
+mod citing;
 mod clocks;
 mod effects;
 mod engine;
@@ -29,6 +30,7 @@ mod waking;
 
 pub use admission::{Admitted, admit};
 pub use candidate::{BuildError, MAX_BLOCK_BYTES};
+pub use citing::{Beside, Cited, Hub};
 pub use effects::{Commit, Decided, Effect, EngineError, Notice, Recipients, Timer, TimerKey};
 pub use engine::{Config, Engine};
 pub use entry::{Entry, EntryError, Genesis, Registry};

@@ -3,14 +3,14 @@
 //! ```text
 //!  message = version (1 byte) ‖ kind (1 byte) ‖ body
 //!  kind 1   consensus        a message of `consensus`, with its own version and kind
-//!  kind 2   outline          RLP [header, [request…], [transaction hash…]]: a proposed block, its transactions by hash
+//!  kind 2   outline          RLP [header, [request…], [transaction hash…], beside?]: a proposed block, its transactions by hash
 //!  kind 3   get outline      RLP [block hash]
 //!  kind 4   get bodies       RLP [block hash, [index…]]: transactions of a proposed block that are not here
 //!  kind 5   bodies           RLP [block hash, [[index, transaction as signed]…]]
 //!  kind 6   tip              RLP [number, block hash]
 //!  kind 7   certificate      a certificate of the sender's latest block
 //!  kind 8   get blocks       RLP [first number]
-//!  kind 9   blocks           RLP [[block, [request…], certificate]…]: ascending, without a gap
+//!  kind 9   blocks           RLP [[block, [request…], certificate, beside?]…]: ascending, without a gap
 //!  kind 10  transactions     RLP [transaction as signed…]: for the pool
 //!  kind 11  get certificate  RLP []: of the latest block; answered by kind 7, or by kind 6 where there is only genesis
 //! ```
@@ -23,6 +23,7 @@ use alloy_primitives::{B256, Bytes};
 use alloy_rlp::{Encodable, RlpDecodable, RlpEncodable};
 use types::Certificate;
 
+use crate::Beside;
 use crate::candidate::{MAX_BLOCK_BYTES, MAX_LOOKED_AT};
 
 /// The version of all messages.
@@ -94,6 +95,7 @@ pub enum PeerMessage {
 
 /// A block whose transactions are named by their hashes.
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+#[rlp(trailing)]
 pub struct Outline {
     /// The header.
     pub header: Header,
@@ -101,6 +103,8 @@ pub struct Outline {
     pub requests: Vec<Bytes>,
     /// Its transactions, in order.
     pub transactions: Vec<B256>,
+    /// What it carries when it cites another hub block than its parent.
+    pub beside: Option<Beside>,
 }
 
 /// One transaction of a block.
@@ -114,6 +118,7 @@ pub struct Body {
 
 /// A decided block with what proves it.
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+#[rlp(trailing)]
 pub struct Certified {
     /// The block as Ethereum encodes it.
     pub block: AlloyBlock<TxEnvelope>,
@@ -121,6 +126,8 @@ pub struct Certified {
     pub requests: Vec<Bytes>,
     /// Its certificate, encoded.
     pub certificate: Bytes,
+    /// The set from the next height on, when the block names another than its parent.
+    pub beside: Option<Beside>,
 }
 
 /// How urgent a message is: which queue of a link it takes.
@@ -405,7 +412,7 @@ pub fn packed(transactions: impl IntoIterator<Item = Bytes>) -> impl Iterator<It
 /// How large the body of a message of this kind may be.
 const fn most_bytes(kind: u8) -> usize {
     match kind {
-        // 16,384 hashes or indexes and a header.
+        // 16,384 hashes or indexes, a header, and what stands beside it.
         2 | 4 | 10 => MAX_TRANSACTIONS_BYTES,
         5 | 9 => MAX_BLOCKS_BYTES,
         1 => consensus::MAX_MESSAGE_BYTES,

@@ -11,10 +11,10 @@ use consensus::Equivocation;
 use execution::{BlockEnv, BlockHashes};
 use state::{State, View, ViewError};
 use store::tables::{Snapshot, Tables, TablesError};
-use types::{BlockProof, BlockRequests, FeeRule};
+use types::{BlockProof, BlockRequests, FeeRule, ValidatorSet};
 
 use crate::rows::{self, Block, Keys, Seal, Table, Tip};
-use crate::{Profile, entry};
+use crate::{Beside, Profile, entry};
 
 /// Reads one chain. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -248,6 +248,50 @@ impl Moment {
             validators: preimage(requests.set_hash)?,
             record: preimage(requests.record_hash)?,
         }))
+    }
+
+    /// The validators of the next height.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn validators(&self) -> Result<ValidatorSet, ReadError> {
+        let number = self.head.header.number;
+        let damaged = |what| ReadError::Damaged { what, number };
+        let seal = self.seal(number)?.ok_or(damaged("seal"))?;
+        let requests =
+            BlockRequests::from_requests(&seal.requests).ok_or_else(|| damaged("seal"))?;
+        self.set(requests.set_hash)?.ok_or(damaged("validators"))
+    }
+
+    /// What a decided block carries to whoever takes it in: the set that it names first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn beside(&self, number: u64) -> Result<Option<Beside>, ReadError> {
+        let Some(seal) = self.seal(number)? else {
+            return Ok(None);
+        };
+        let Some(requests) = BlockRequests::from_requests(&seal.requests) else {
+            return Ok(None);
+        };
+        if number == 0 || requests.from_height != number + 1 {
+            return Ok(None);
+        }
+        let set = self.set(requests.set_hash)?;
+        Ok(Some(Beside { proof: None, set }))
+    }
+
+    fn set(&self, hash: B256) -> Result<Option<ValidatorSet>, ReadError> {
+        let Some(preimage) = self.preimage(hash)? else {
+            return Ok(None);
+        };
+        let set = alloy_rlp::decode_exact(&preimage);
+        let number = self.head.header.number;
+        let what = "validators";
+        set.map(Some)
+            .map_err(|_malformed| ReadError::Damaged { what, number })
     }
 
     /// Proofs that validators signed twice, at or above height `from`, ascending; at most `limit`.

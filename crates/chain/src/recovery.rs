@@ -11,7 +11,7 @@ use alloy_primitives::{B256, Bytes};
 use parking_lot::RwLock;
 use state::{History, State};
 use store::tables::{Tables, TablesError};
-use types::{Certificate, Domain, ValidatorSet};
+use types::{Certificate, Domain};
 
 use crate::effects::{Effect, EngineError, Notice};
 use crate::engine::{Config, Engine};
@@ -98,7 +98,7 @@ impl Recovery {
             genesis.write(&profile, &state, &*tables)?;
         }
         let pool = Arc::default();
-        Self::on(reader, config, pool, genesis.validators.clone())
+        Self::on(reader, config, pool)
     }
 
     /// Begins anew in a process whose engine failed: whoever holds `reader` and `pool` goes on with them. The pool is
@@ -108,22 +108,16 @@ impl Recovery {
     ///
     /// [`RecoveryError`].
     pub fn again(
-        genesis: &Genesis,
         config: Config,
         reader: &Reader,
         pool: Arc<RwLock<Pool>>,
     ) -> Result<Self, RecoveryError> {
         *pool.write() = Pool::default();
-        Self::on(reader.clone(), config, pool, genesis.validators.clone())
+        Self::on(reader.clone(), config, pool)
     }
 
-    fn on(
-        reader: Reader,
-        config: Config,
-        pool: Arc<RwLock<Pool>>,
-        set: ValidatorSet,
-    ) -> Result<Self, RecoveryError> {
-        let engine = Engine::new(reader, config, pool, set)?;
+    fn on(reader: Reader, config: Config, pool: Arc<RwLock<Pool>>) -> Result<Self, RecoveryError> {
+        let engine = Engine::new(reader, config, pool)?;
         let tip = engine.reader().moment()?.head().header.number;
         Ok(Self {
             engine,

@@ -23,6 +23,8 @@ pub(crate) enum Cause {
     Transaction(B256),
     /// A validator's message, and nothing in the pool.
     Message(Address),
+    /// The hub holds another set for the chain.
+    Handover,
     /// A validator's message, with something in the pool; or the log, after a crash. Charged to nobody.
     Other,
 }
@@ -30,7 +32,7 @@ pub(crate) enum Cause {
 /// What became of a started height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// Whether the block has no transactions.
+    /// Whether the block has no transactions, and is no handover.
     pub(crate) is_empty: bool,
     /// Whether the transaction that was the cause still waits.
     pub(crate) is_left_out: bool,
@@ -43,6 +45,7 @@ pub(crate) struct Waking {
     /// Validators of whom a message waits: a timer runs for each.
     deferred: HashSet<Address>,
     left_out: HashMap<B256, LeftOut>,
+    handover: Option<LeftOut>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +112,32 @@ impl Waking {
             }
             _ => None,
         }
+    }
+
+    /// Whether a handover may start a height now.
+    pub(crate) fn may_hand_over(&self) -> bool {
+        !self.handover.is_some_and(|left_out| left_out.waits)
+    }
+
+    /// A block left a handover out for which this city started the height. How long it waits now.
+    pub(crate) fn handover_left_out(&mut self) -> Duration {
+        let level = self
+            .handover
+            .map_or(0, |left_out| (left_out.level + 1).min(LAST_LEVEL));
+        self.handover = Some(LeftOut { level, waits: true });
+        delay(level)
+    }
+
+    /// The wait of a handover is over.
+    pub(crate) fn handover_waited(&mut self) {
+        if let Some(left_out) = &mut self.handover {
+            left_out.waits = false;
+        }
+    }
+
+    /// There was a handover.
+    pub(crate) fn handed_over(&mut self) {
+        self.handover = None;
     }
 
     /// The wait of a transaction is over.

@@ -88,6 +88,13 @@ impl Delays {
         }
     }
 
+    /// The chain has another set from now on, with `others` validators beside this city. What is known of those who `stay` is
+    /// kept.
+    pub fn change(&mut self, others: usize, stay: impl Fn(&Address) -> bool) {
+        self.others = others;
+        self.proposers.retain(|proposer, _| stay(proposer));
+    }
+
     /// The time-outs of a height. How long each proposer is awaited is [`Delays::proposal`].
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {

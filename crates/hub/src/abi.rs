@@ -128,6 +128,26 @@ sol! {
         Capacity taken;
     }
 
+    #[derive(Debug, PartialEq, Eq)]
+    struct Change {
+        uint8 stage;
+        uint64 since;
+        uint32[] leaving;
+        uint32[] joining;
+        uint32[] ready;
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Handover {
+        uint64 n;
+        uint64 height;
+        uint32 round;
+        bytes header;
+        bytes32 outboxRoot;
+        address[] signers;
+        bytes[] signatures;
+    }
+
     #[derive(Debug)]
     interface IMembers {
         function count() external view returns (uint32);
@@ -142,6 +162,7 @@ sol! {
         function city(uint32 id) external view returns (City memory);
         function cities(uint32 from, uint32 limit) external view returns (City[] memory);
         function idOf(address node) external view returns (uint32);
+        function nodes(uint32[] calldata ids) external view returns (address[] memory);
         function register(Card calldata card, bytes calldata proof) external returns (uint32 id);
         function setOffer(uint32 id, Offer calldata offer) external;
         function setEndpoint(uint32 id, string calldata endpoint, string calldata rpc) external;
@@ -152,6 +173,10 @@ sol! {
     interface IApplications {
         event Created(uint64 indexed n, uint64 chainId, address indexed owner, string name);
         event Placed(uint64 indexed n, uint32 indexed city);
+        event Left(uint64 indexed n, uint32 indexed city);
+        event Changing(uint64 indexed n, uint8 stage);
+        event HandedOver(uint64 indexed n, uint64 height, bytes32 blockHash);
+        event ApplicationStatus(uint64 indexed n, uint8 status);
 
         function count() external view returns (uint64);
         function application(uint64 n) external view returns (Application memory);
@@ -160,6 +185,19 @@ sol! {
         function quote(Specification calldata specification) external view
             returns (uint256 price, uint32 cities, uint32 institutions, uint32 citiesMayFail, uint32 institutionsMayFail);
         function create(Specification calldata specification) external returns (uint64 n);
+        function changeOf(uint64 n) external view returns (Change memory);
+        function genesisOf(uint64 n) external view
+            returns (address[] memory validators, uint64[] memory powers, bytes memory record);
+        function change(uint64 n, uint32[] calldata leaving, uint32[] calldata joining, bool allowConcentration) external;
+        function cancelChange(uint64 n) external;
+        function ready(uint64[] calldata ns) external;
+        function expel(uint32 city, uint64[] calldata ns) external;
+        function show(Handover[] calldata handovers) external;
+        function suspend(uint64 n) external;
+        function resume(uint64 n) external;
+        function close(uint64 n) external;
+        function setOwner(uint64 n, address owner) external;
+        function history(uint64 n) external view returns (uint64 createdAt, uint64 closedAt, uint32 createdFor);
     }
 
     #[derive(Debug)]
@@ -168,6 +206,7 @@ sol! {
         function propose(uint8 kind, bytes calldata payload, string calldata reason) external returns (uint32 id);
         function vote(uint32 id, bool support) external;
         function execute(uint32 id) external;
+        function parameter(bytes32 name) external view returns (uint64);
         function count() external view returns (uint32);
     }
 }

@@ -1,20 +1,30 @@
 //! Reading the registry in a city's own copy of the hub.
 
-use alloy_primitives::{Address, Log};
-use alloy_sol_types::{SolCall, SolEvent as _};
+use std::collections::BTreeSet;
+
+use alloy_primitives::{Address, B256, Log};
+use alloy_sol_types::{SolCall, SolEventInterface as _};
 use chain::{Genesis, Moment, ReadError};
 use execution::{Call, CallError, CallStatus, Simulation};
 use types::genesis::HubBlock;
 use types::{ChainId, NetworkId, Record, Validator, ValidatorSet};
 
-use crate::abi::{APPLICATIONS, Application, CITIES, City, IApplications, ICities};
+use crate::abi::{APPLICATIONS, CITIES, City, IApplications, ICities};
 
 /// Entries that one question asks for.
 const PAGE: u32 = 100;
 /// Most cities that are read: more than any network has.
 const MOST_CITIES: u32 = 4_096;
 /// The status of what is in force.
-const ACTIVE: u8 = 1;
+pub const ACTIVE: u8 = 1;
+/// The status of a city that is none any more.
+pub const REMOVED: u8 = 3;
+/// The status of an application whose cities change.
+const CHANGING: u8 = 2;
+const SUSPENDED: u8 = 3;
+const CLOSED: u8 = 4;
+/// The stage of a change at which the hub names the new set.
+const NAMED: u8 = 2;
 
 /// The registry as one block of the hub left it.
 #[derive(Debug)]
@@ -22,15 +32,60 @@ pub struct Registry<'a> {
     moment: &'a Moment,
 }
 
-/// An application on this city.
+/// What an application is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It runs.
+    Runs,
+    /// It is suspended: it answers reads, and takes nothing.
+    Stands,
+    /// It ended for ever.
+    Closed,
+}
+
+/// An application, as it concerns the cities that keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Its number in the network.
     pub n: u64,
     /// Its chain.
     pub chain_id: ChainId,
-    /// How its chain begins; `None` when it is not to run.
-    pub genesis: Option<Genesis>,
+    /// What it is to do.
+    pub status: Status,
+    /// Numbers of its cities, as the hub names them now.
+    pub cities: Vec<u32>,
+    /// Node keys of these, ascending.
+    pub validators: Vec<Address>,
+    /// Hash of their set.
+    pub set_hash: B256,
+    /// A change of its cities that is not over.
+    pub change: Option<Changing>,
+}
+
+impl Placement {
+    /// Whether the city with number `own` has something to do with the chain: it is one of its cities, joins them, or leaves
+    /// and may have to sign the handover.
+    #[must_use]
+    pub fn concerns(&self, own: u32) -> bool {
+        let takes_part =
+            |change: &Changing| change.joining.contains(&own) || change.leaving.contains(&own);
+        self.cities.contains(&own) || self.change.as_ref().is_some_and(takes_part)
+    }
+}
+
+/// A change of an application's cities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changing {
+    /// Whether the hub names the new set already, so that the handover block is to be made and shown.
+    pub is_named: bool,
+    /// Numbers of the cities that leave.
+    pub leaving: Vec<u32>,
+    /// Numbers of the cities that join.
+    pub joining: Vec<u32>,
+    /// Node keys of these.
+    pub joining_nodes: Vec<Address>,
+    /// Those of `joining` that said that they hold the chain.
+    pub ready: Vec<u32>,
 }
 
 /// What one block of the hub changed, as far as a city has to look again.
@@ -38,8 +93,8 @@ pub struct Placement {
 pub struct Changed {
     /// Something about cities: whom to meet.
     pub cities: bool,
-    /// Applications that were placed on this city.
-    pub placed: Vec<u64>,
+    /// Applications that were placed here or anywhere else changed, ascending.
+    pub applications: BTreeSet<u64>,
 }
 
 /// Why the registry could not be read.
@@ -103,7 +158,7 @@ impl<'a> Registry<'a> {
             .map_err(|source| RegistryError::Form { contract, source })
     }
 
-    /// All cities that are in force, in the order in which they came.
+    /// All cities that there ever were, in the order in which they came.
     ///
     /// # Errors
     ///
@@ -113,7 +168,7 @@ impl<'a> Registry<'a> {
         let mut cities = Vec::new();
         for from in (1..=count).step_by(PAGE as usize) {
             let page = self.ask(CITIES, &ICities::citiesCall { from, limit: PAGE })?;
-            cities.extend(page.into_iter().filter(|city| city.status == ACTIVE));
+            cities.extend(page);
         }
         Ok(cities)
     }
@@ -144,50 +199,84 @@ impl<'a> Registry<'a> {
         Ok(placed)
     }
 
-    /// Application `n`, and how its chain begins.
+    /// Application `n`, as it concerns its cities.
     ///
     /// # Errors
     ///
     /// [`RegistryError`].
-    pub fn placement(&self, n: u64, network_id: NetworkId) -> Result<Placement, RegistryError> {
+    pub fn placement(&self, n: u64) -> Result<Placement, RegistryError> {
         let application = self.ask(APPLICATIONS, &IApplications::applicationCall { n })?;
         let wrong = |what| RegistryError::Application { n, what };
         let chain_id = ChainId::new(application.chainId).map_err(|_range| wrong("chain id"))?;
-        let genesis = if application.status == ACTIVE {
-            Some(self.genesis(&application, chain_id, network_id)?)
+        let status = match application.status {
+            ACTIVE | CHANGING => Status::Runs,
+            SUSPENDED => Status::Stands,
+            CLOSED => Status::Closed,
+            _ => return Err(wrong("status")),
+        };
+        let change = if application.status == CHANGING {
+            Some(self.changing(n)?)
         } else {
             None
         };
         Ok(Placement {
             n,
             chain_id,
-            genesis,
+            status,
+            cities: application.cities,
+            validators: application.validators,
+            set_hash: application.setHash,
+            change,
         })
     }
 
-    fn genesis(
-        &self,
-        application: &Application,
-        chain_id: ChainId,
-        network_id: NetworkId,
-    ) -> Result<Genesis, RegistryError> {
-        let n = application.n;
+    fn changing(&self, n: u64) -> Result<Changing, RegistryError> {
+        let change = self.ask(APPLICATIONS, &IApplications::changeOfCall { n })?;
+        let joining_nodes = if change.joining.is_empty() {
+            Vec::new()
+        } else {
+            let ids = change.joining.clone();
+            self.ask(CITIES, &ICities::nodesCall { ids })?
+        };
+        Ok(Changing {
+            is_named: change.stage == NAMED,
+            leaving: change.leaving,
+            joining: change.joining,
+            joining_nodes,
+            ready: change.ready,
+        })
+    }
+
+    /// The set that the hub names for application `n` now, whose hash is known.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`], also when it has another hash.
+    pub fn validators(&self, n: u64, hash: B256) -> Result<ValidatorSet, RegistryError> {
+        let application = self.ask(APPLICATIONS, &IApplications::applicationCall { n })?;
+        set_of(n, &application.validators, &application.powers)
+            .ok()
+            .filter(|set| set.hash() == hash)
+            .ok_or(RegistryError::Application {
+                n,
+                what: "set of validators",
+            })
+    }
+
+    /// How the chain of application `n` begins.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`].
+    pub fn genesis(&self, n: u64, network_id: NetworkId) -> Result<Genesis, RegistryError> {
+        let application = self.ask(APPLICATIONS, &IApplications::applicationCall { n })?;
+        let first = self.ask(APPLICATIONS, &IApplications::genesisOfCall { n })?;
         let wrong = |what| RegistryError::Application { n, what };
-        let record = Record::decode(&application.record).map_err(|_other| wrong("record"))?;
-        if record.chain_id != chain_id || record.hash() != application.recordHash {
+        let record = Record::decode(&first.record).map_err(|_other| wrong("record"))?;
+        if record.chain_id.get() != application.chainId {
             return Err(wrong("record"));
         }
-        let validators = application
-            .validators
-            .iter()
-            .zip(&application.powers)
-            .map(|(&address, &power)| Validator { address, power })
-            .collect();
-        let validators =
-            ValidatorSet::new(validators).map_err(|_unsound| wrong("set of validators"))?;
-        if validators.hash() != application.setHash {
-            return Err(wrong("set of validators"));
-        }
+        let validators = set_of(n, &first.validators, &first.powers)?;
         let creator = self
             .moment
             .header(application.createdBlock)?
@@ -206,27 +295,54 @@ impl<'a> Registry<'a> {
     }
 }
 
+/// A set of these validators.
+fn set_of(n: u64, validators: &[Address], powers: &[u64]) -> Result<ValidatorSet, RegistryError> {
+    let validators = validators
+        .iter()
+        .zip(powers)
+        .map(|(&address, &power)| Validator { address, power })
+        .collect();
+    ValidatorSet::new(validators).map_err(|_unsound| RegistryError::Application {
+        n,
+        what: "set of validators",
+    })
+}
+
 impl Changed {
-    /// What a block of the hub with these receipts changed for the city with number `own`; all there is when the city has no
-    /// number yet.
+    /// What a block of the hub with these receipts changed.
     #[must_use]
-    pub fn by(receipts: &[alloy_consensus::ReceiptEnvelope], own: Option<u32>) -> Self {
+    pub fn by(receipts: &[alloy_consensus::ReceiptEnvelope]) -> Self {
         let mut changed = Self::default();
         for log in receipts.iter().flat_map(|receipt| receipt.logs()) {
-            changed.add(log, own);
+            if log.address == CITIES {
+                changed.cities = true;
+            }
+            // All of its events that concern a city name the application first.
+            if log.address == APPLICATIONS
+                && let Some(n) = named(log)
+            {
+                changed.applications.insert(n);
+            }
         }
         changed
     }
 
-    fn add(&mut self, log: &Log, own: Option<u32>) {
-        if log.address == CITIES {
-            self.cities = true;
-        }
-        if log.address == APPLICATIONS
-            && let Ok(placed) = IApplications::Placed::decode_log(log)
-            && own == Some(placed.city)
-        {
-            self.placed.push(placed.n);
-        }
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
+}
+
+/// The application of an event after which its cities look again.
+fn named(log: &Log) -> Option<u64> {
+    type Events = IApplications::IApplicationsEvents;
+    Some(match Events::decode_log(log).ok()?.data {
+        Events::Placed(event) => event.n,
+        Events::Left(event) => event.n,
+        Events::Changing(event) => event.n,
+        Events::HandedOver(event) => event.n,
+        Events::ApplicationStatus(event) => event.n,
+        Events::Created(_) => return None,
+    })
 }

@@ -20,7 +20,7 @@ use types::ChainId;
 
 use crate::clock::Clock;
 use crate::metrics::ChainMetrics;
-use crate::peers::Peers;
+use crate::peers::{Others, Peers};
 
 /// Submissions that are judged together.
 const TOGETHER: usize = 256;
@@ -52,6 +52,8 @@ pub(crate) struct Admission {
     pub(crate) entrance: Arc<Entrance>,
     pub(crate) inbox: mpsc::Receiver<Incoming>,
     pub(crate) stop: watch::Receiver<bool>,
+    /// Told when the chain is to stand still.
+    pub(crate) halt: watch::Receiver<bool>,
 }
 
 /// What it judges by, writes to, and tells.
@@ -68,7 +70,7 @@ pub(crate) struct Entrance {
     pub(crate) metrics: ChainMetrics,
     pub(crate) peers: Arc<dyn Peers>,
     /// The chain's other validators: who gets what clients bring, and who may relay.
-    pub(crate) others: Arc<[Address]>,
+    pub(crate) others: Others,
     /// Tells the engine that there is something in the pool.
     pub(crate) pooled: Arc<Notify>,
 }
@@ -81,6 +83,7 @@ impl Admission {
             let count = tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => break,
+                _ = self.halt.wait_for(|halt| *halt) => break,
                 count = self.inbox.recv_many(&mut batch, TOGETHER) => count,
             };
             if count == 0 {
@@ -166,7 +169,7 @@ impl Entrance {
             let recovered = execution::recover_all(&raw);
             let transactions = recovered.into_iter().filter_map(Result::ok).collect();
             // What comes from a city that does not keep the chain is this city's own part.
-            let entry = if self.others.contains(&peer) {
+            let entry = if self.others.get().contains(&peer) {
                 peer
             } else {
                 self.own
@@ -185,7 +188,7 @@ impl Entrance {
     /// The transactions that another city took from its clients.
     fn relayed(&self, peer: Address, payload: &[u8]) -> Vec<Bytes> {
         // Cities that follow a chain bring what their clients give them.
-        if !self.others.contains(&peer) && !self.reader.profile().is_followed() {
+        if !self.others.get().contains(&peer) && !self.reader.profile().is_followed() {
             self.metrics.refused("stranger");
             return Vec::new();
         }
@@ -205,7 +208,8 @@ impl Entrance {
 
     /// Sends what this city's clients brought to the chain's other cities.
     fn send_on(&self, accepted: &[Arc<Transaction>]) {
-        if self.others.is_empty() || accepted.is_empty() {
+        let others = self.others.get();
+        if others.is_empty() || accepted.is_empty() {
             return;
         }
         let raw: Vec<Bytes> = accepted
@@ -214,7 +218,7 @@ impl Entrance {
             .collect();
         for message in packed(raw) {
             let (class, payload) = (message.class(), Bytes::from(message.encode()));
-            for other in self.others.iter() {
+            for other in others.iter() {
                 self.peers
                     .send(*other, self.chain_id, class, payload.clone());
             }

@@ -19,7 +19,7 @@ use types::ChainId;
 use crate::handle::{ChainStatus, NewBlock, Status};
 use crate::hosting::Common;
 use crate::metrics::ChainMetrics;
-use crate::peers::ToChain;
+use crate::peers::{Others, ToChain};
 
 /// Messages of other cities that one job takes from the mailbox.
 const MESSAGES_PER_JOB: usize = 64;
@@ -68,7 +68,7 @@ pub(crate) struct Outside {
     pub(crate) heads: broadcast::Sender<NewBlock>,
     pub(crate) metrics: ChainMetrics,
     /// The chain's other validators.
-    pub(crate) others: Arc<[Address]>,
+    pub(crate) others: Others,
     pub(crate) status: Status,
 }
 
@@ -84,6 +84,8 @@ pub(crate) struct Inputs {
     pub(crate) inbox: mpsc::Receiver<ToChain>,
     pub(crate) pooled: Arc<Notify>,
     pub(crate) stop: watch::Receiver<bool>,
+    /// Told when the chain is to stand still.
+    pub(crate) halt: watch::Receiver<bool>,
 }
 
 /// An engine with its timers: moves to a worker thread and back.
@@ -133,6 +135,7 @@ impl Chain {
             tokio::select! {
                 biased;
                 () = told(&mut inputs.stop) => return Ok(()),
+                () = told(&mut inputs.halt) => return Ok(()),
                 count = inputs.inbox.recv_many(&mut messages, MESSAGES_PER_JOB) => {
                     if count == 0 {
                         return Ok(());
@@ -172,6 +175,10 @@ impl Chain {
                     self.perform(effects)?;
                 }
                 ToChain::Message { peer, payload } => self.take(peer, &payload)?,
+                ToChain::HubMoved { named } => {
+                    let effects = self.engine.hub_moved(named);
+                    self.perform(effects)?;
+                }
                 ToChain::CopyForward(done) => {
                     self.to_copy.push(done);
                     if self.engine.is_parked() {
@@ -317,7 +324,7 @@ impl Chain {
                 .send(to, self.outside.chain_id, class, payload.clone());
         };
         match to {
-            Recipients::All => self.outside.others.iter().copied().for_each(send),
+            Recipients::All => self.outside.others.get().iter().copied().for_each(send),
             Recipients::One(city) => send(city),
         }
     }
@@ -373,6 +380,7 @@ impl Chain {
         self.outside.status.set(ChainStatus {
             behind: self.engine.behind(),
             agreeing,
+            holds: self.engine.holds_chain(),
         });
         let Some((height, round)) = agreeing else {
             self.since = None;
@@ -389,14 +397,28 @@ impl Chain {
         if since.elapsed() >= STUCK_AFTER && self.told_stuck != height {
             self.told_stuck = height;
             let is_connected = |other: &&Address| self.outside.common.peers.is_connected(**other);
-            let reached = self.outside.others.iter().filter(is_connected).count();
+            let others = self.outside.others.get();
+            let reached = others.iter().filter(is_connected).count();
             tracing::warn!(
                 chain_id = %self.outside.chain_id, height, round,
                 "no agreement: {reached} of {} other validators can be reached, and more than two thirds of all must \
                  vote; reads are answered, and it goes on when they return",
-                self.outside.others.len()
+                others.len()
             );
         }
+    }
+
+    /// Another set votes from now on.
+    fn tell_handover(&self) {
+        self.outside
+            .others
+            .set(&self.engine, self.outside.common.key.address());
+        tracing::info!(
+            chain_id = %self.outside.chain_id,
+            validators = self.engine.validators().validators().len(),
+            votes = self.engine.is_validator(),
+            "handed over"
+        );
     }
 
     fn append(&self, payloads: &mut Vec<Vec<u8>>) -> Result<(), Stopped> {
@@ -420,7 +442,11 @@ impl Chain {
             .metrics
             .committed(started.elapsed(), &decided.block, decided.round);
         let new = new_block(&decided);
+        let before = Arc::clone(self.engine.validators());
         let next = self.engine.committed(decided, self.outside.now_ms())?;
+        if !Arc::ptr_eq(&before, self.engine.validators()) {
+            self.tell_handover();
+        }
         // Nobody listening is no error.
         drop(self.outside.heads.send(new));
         self.outside.metrics.pool(self.engine.pool().read().len());

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::admission::{Incoming, Submission};
 use crate::clock::Clock;
-use crate::peers::Peers;
+use crate::peers::{Others, Peers};
 
 /// A block that has just become final, and durable here.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct ChainStatus {
     pub behind: Option<u64>,
     /// The height that is being agreed on, and its round; `None` while the chain is parked.
     pub agreeing: Option<(u64, u32)>,
+    /// Whether this city holds all that more than two thirds of the validators say they hold.
+    pub holds: bool,
 }
 
 /// Written by the chain's driver; a lock and not a task, because it is two words.
@@ -54,7 +56,7 @@ pub struct ChainHandle {
     pub(crate) status: Status,
     pub(crate) peers: Arc<dyn Peers>,
     /// The chain's other validators.
-    pub(crate) others: Arc<[Address]>,
+    pub(crate) others: Others,
     /// Counts the handles: a chain that somebody holds is not parked.
     pub(crate) held: Arc<()>,
 }
@@ -118,7 +120,7 @@ impl ChainHandle {
     #[must_use]
     pub fn connected(&self) -> usize {
         let is_connected = |other: &&Address| self.peers.is_connected(**other);
-        self.others.iter().filter(is_connected).count()
+        self.others.get().iter().filter(is_connected).count()
     }
 
     /// Unix milliseconds by the city's clock.

@@ -8,7 +8,7 @@
 //! A parked chain is rows in the store and nothing else. It is opened for whoever wants to read it or has something for it;
 //! opening reads a few rows, starts no height, and tells nobody. A bound on the awake ones parks the idlest.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use alloy_primitives::{Address, Bytes};
@@ -45,6 +45,8 @@ pub(crate) struct Common {
     pub(crate) options: Options,
     pub(crate) metrics: NodeMetrics,
     pub(crate) trim: Trim,
+    /// This city's copy of the hub; empty where there is none.
+    pub(crate) hub: Arc<hub::OwnCopy>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -66,6 +68,10 @@ struct Inner {
     lost_ms: Option<u64>,
     /// Chains whose log cannot be followed: they are not opened, because they would sign what they do not remember.
     failed: HashSet<u64>,
+    /// Cities that the hub names for chains whose set changes. Written by whoever follows the registry.
+    named: Mutex<HashMap<u64, BTreeSet<Address>>>,
+    /// Chains that are to stand still: they are only read.
+    halted: Mutex<HashSet<u64>>,
 }
 
 #[derive(Debug)]
@@ -73,6 +79,7 @@ struct Awake {
     handle: ChainHandle,
     mailboxes: Mailboxes,
     used: Instant,
+    halt: watch::Sender<bool>,
 }
 
 /// Why a chain could not be opened.
@@ -119,7 +126,14 @@ impl Hosting {
             tasks: Mutex::default(),
             lost_ms,
             failed,
+            named: Mutex::default(),
+            halted: Mutex::default(),
         }));
+        for (genesis, recovered) in &recovered {
+            if genesis.record.chain_id == hosting.0.first && genesis.registry.is_some() {
+                hosting.0.common.hub.set(recovered.reader());
+            }
+        }
         for (genesis, recovered) in recovered {
             // What has nothing to do is opened when somebody wants it.
             let is_first = genesis.record.chain_id == hosting.0.first;
@@ -162,6 +176,15 @@ impl Hosting {
             .into_iter()
             .map(|genesis| genesis.record.chain_id)
             .collect())
+    }
+
+    /// Whether this is the chain as it is now, and not one that was stopped since.
+    #[must_use]
+    pub fn has(&self, chain: &ChainHandle) -> bool {
+        let awake = self.0.awake.lock();
+        awake
+            .get(&chain.reader.profile().chain_id.get())
+            .is_some_and(|awake| Arc::ptr_eq(&awake.handle.held, &chain.held))
     }
 
     /// How many chains have a running task.
@@ -289,6 +312,73 @@ impl Hosting {
         }
     }
 
+    /// Says whom the hub names for a chain beside its own set; nobody, when no change is on its way.
+    pub(crate) fn name(&self, chain_id: ChainId, named: BTreeSet<Address>) {
+        let mut all = self.0.named.lock();
+        if named.is_empty() {
+            all.remove(&chain_id.get());
+        } else {
+            all.insert(chain_id.get(), named);
+        }
+    }
+
+    /// Whether the hub names this city for a chain whose set changes.
+    pub(crate) fn names(&self, chain_id: ChainId, city: Address) -> bool {
+        let named = self.0.named.lock();
+        named
+            .get(&chain_id.get())
+            .is_some_and(|named| named.contains(&city))
+    }
+
+    /// Has a chain look at the hub; opens it for that. Returns the chain, which is awake for as long as it is held; `None` when
+    /// it is not here.
+    pub(crate) async fn hub_moved(
+        &self,
+        chain_id: ChainId,
+    ) -> Result<Option<ChainHandle>, OpenError> {
+        let Some(handle) = self.open(chain_id).await? else {
+            return Ok(None);
+        };
+        let named = self.0.named.lock().get(&chain_id.get()).cloned();
+        let engine = {
+            let awake = self.0.awake.lock();
+            awake
+                .get(&chain_id.get())
+                .map(|awake| awake.mailboxes.engine.clone())
+        };
+        if let Some(engine) = engine {
+            let named = named.unwrap_or_default();
+            // A chain that stopped reads nothing.
+            drop(engine.send(ToChain::HubMoved { named }).await);
+        }
+        Ok(Some(handle))
+    }
+
+    /// Has a chain stand still, or go on: what stands still answers reads, votes on nothing and takes nothing. Says whether
+    /// that is new.
+    pub(crate) async fn halt(&self, chain_id: ChainId, is_halted: bool) -> bool {
+        let _turn = self.0.turn.lock().await;
+        let is_new = {
+            let mut halted = self.0.halted.lock();
+            if is_halted {
+                halted.insert(chain_id.get())
+            } else {
+                halted.remove(&chain_id.get())
+            }
+        };
+        if is_new {
+            // It is opened in the other way when somebody wants it.
+            let awake = self.0.awake.lock().remove(&chain_id.get());
+            if let Some(awake) = awake {
+                awake.halt.send_replace(true);
+                // Nothing is opened while its tasks may still write.
+                awake.mailboxes.engine.closed().await;
+                awake.mailboxes.admission.closed().await;
+            }
+        }
+        is_new
+    }
+
     /// Waits until all tasks have ended, which they do when the host says so.
     pub(crate) async fn ended(&self) {
         loop {
@@ -349,10 +439,11 @@ impl Hosting {
             return Some(mailboxes);
         }
         let chain_id = ChainId::new(chain).ok()?;
+        let is_named = self.names(chain_id, peer);
         let common = Arc::clone(&self.0.common);
         let placed = self.blocking(chain_id, move || {
-            let genesis = chain::genesis::find(&*common.tables, chain_id)?;
-            Ok(genesis.is_some_and(|genesis| genesis.validators.get(peer).is_some()))
+            let set = chain::genesis::validators(&*common.tables, chain_id)?;
+            Ok(set.is_some_and(|set| set.get(peer).is_some() || is_named))
         });
         match placed.await {
             // Nobody else has a parked chain opened by his messages.
@@ -395,12 +486,20 @@ impl Hosting {
 
     fn run(&self, genesis: Genesis, recovered: Recovered) -> ChainHandle {
         let chain_id = genesis.record.chain_id;
-        let (handle, mailboxes) = start_chain(self, genesis, recovered);
+        let is_halted = self.0.halted.lock().contains(&chain_id.get());
+        let (halt, halted) = watch::channel(is_halted);
+        let (handle, mailboxes) = start_chain(self, genesis, recovered, &halted);
         let awake = Awake {
             handle: handle.clone(),
             mailboxes,
             used: Instant::now(),
+            halt,
         };
+        if let Some(named) = self.0.named.lock().get(&chain_id.get()) {
+            let named = named.clone();
+            // The mailbox is new, and empty.
+            drop(awake.mailboxes.engine.try_send(ToChain::HubMoved { named }));
+        }
         let mut all = self.0.awake.lock();
         all.insert(chain_id.get(), awake);
         self.0.common.metrics.awake(all.len());

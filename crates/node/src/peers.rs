@@ -5,13 +5,15 @@
 //!                                          └─▶ transactions for the pool ──▶ Admission
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
-use chain::PeerClass;
+use chain::{Engine, PeerClass};
 use link::{Class, Event, Links, PeerId};
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::ChainId;
 
@@ -100,10 +102,47 @@ pub(crate) enum ToChain {
         /// Which.
         peer: Address,
     },
+    /// The hub has moved as far as the chain goes.
+    HubMoved {
+        /// Cities that the hub names for the chain.
+        named: BTreeSet<Address>,
+    },
     /// What is live in the log is to be written again, and then this is to be answered.
     CopyForward(oneshot::Sender<()>),
     /// Nobody has use for the chain: it is to end if it has nothing to do, and to say whether it does.
     Park(oneshot::Sender<bool>),
+}
+
+/// The validators of a chain but this city. Written by the chain's driver when the set changes; a lock and not a task,
+/// because it is a pointer.
+#[derive(Clone, Debug)]
+pub(crate) struct Others(Arc<RwLock<Arc<[Address]>>>);
+
+impl Default for Others {
+    fn default() -> Self {
+        Self(Arc::new(RwLock::new(Arc::from([]))))
+    }
+}
+
+impl Others {
+    pub(crate) fn of(engine: &Engine, own: Address) -> Self {
+        let others = Self::default();
+        others.set(engine, own);
+        others
+    }
+
+    pub(crate) fn set(&self, engine: &Engine, own: Address) {
+        let validators = engine.validators().validators().iter();
+        let others = validators
+            .map(|validator| validator.address)
+            .filter(|address| *address != own)
+            .collect();
+        *self.0.write() = others;
+    }
+
+    pub(crate) fn get(&self) -> Arc<[Address]> {
+        Arc::clone(&self.0.read())
+    }
 }
 
 /// Where one chain takes what comes from other cities.

@@ -1,26 +1,37 @@
-//! Follows the network's registry in this city's own copy of the hub: hosts the chains that are placed here, and meets the
-//! cities that there are.
+//! Follows the network's registry in this city's own copy of the hub: hosts the chains that are placed here, hands them over
+//! when their cities change, and meets the cities that there are.
+//!
+//! ```text
+//!  hub's block ─▶ what changed ─▶ compared with what is here ─▶ begin ▸ stand still ▸ go on ▸ forget
+//!                                            └─▶ a set that changes ─▶ `changes`, until it is settled ─▶ acts on the hub
+//! ```
 //!
 //! Level-triggered: at the start, after a block was missed, and after anything failed, everything is compared; in between a
 //! block's events say what to look at. An event that is lost or comes twice changes nothing.
+
+mod changes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use alloy_primitives::Address;
-use chain::ReadError;
+use chain::{Genesis, ReadError};
 use hub::abi::City;
+use hub::registry::{ACTIVE, REMOVED, Status};
 use hub::{Changed, Placement, Registry, RegistryError};
 use link::{Links, Peer, PeerId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use types::{ChainId, NetworkId};
 
+use self::changes::Changes;
 use crate::handle::{ChainHandle, NewBlock};
 use crate::hosting::{Hosting, OpenError};
 
 /// After how long something that failed is tried again, if no block comes before.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How often chains whose set changes are looked at, if no block comes before.
+const LOOK_AT_CHANGES: Duration = Duration::from_millis(250);
 
 /// Follows the registry.
 #[derive(Debug)]
@@ -51,87 +62,139 @@ enum FollowError {
     Panicked,
 }
 
+/// What this city knows of the registry.
+#[derive(Debug, Default)]
+struct Known {
+    /// This city's number.
+    own_id: Option<u32>,
+    changes: Changes,
+}
+
 /// What was read.
 struct Found {
     own_id: Option<u32>,
     cities: Option<Vec<City>>,
-    placements: Vec<Placement>,
+    /// Applications with how their chains begin, where that is not here.
+    placements: Vec<(Placement, Option<Genesis>)>,
+    /// Numbers of removed cities.
+    removed: Option<BTreeSet<u32>>,
+}
+
+/// What is to be compared.
+#[derive(Clone, Debug)]
+enum Look {
+    Everything,
+    At(Changed),
 }
 
 impl Follower {
     /// Follows until told to stop.
     pub(crate) async fn run(mut self) {
         let mut heads = self.hub.heads();
-        let mut own_id = None;
-        // What is to be compared: everything, or what a block changed.
-        let mut changed = None;
+        let mut known = Known::default();
+        let mut look = Look::Everything;
         loop {
             let mut failed = false;
-            match self.follow(own_id, changed.take()).await {
-                Ok(id) => own_id = id,
-                Err(error) => {
-                    failed = true;
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the registry is not followed; it is tried again"
-                    );
-                }
+            let now = std::mem::replace(&mut look, Look::At(Changed::default()));
+            if let Err(error) = self.follow(&mut known, now).await {
+                failed = true;
+                look = Look::Everything;
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the registry is not followed; it is tried again"
+                );
             }
+            if let Err(error) = self.see_to_changes(&mut known).await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a change of a chain's cities waits; it is tried again"
+                );
+            }
+            let is_changing = known.changes.is_busy();
             tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => return,
                 head = heads.recv() => match head {
                     // What failed is done with everything else.
                     Ok(_) if failed => {}
-                    Ok(NewBlock { receipts, .. }) => changed = Some(Changed::by(&receipts, own_id)),
-                    Err(RecvError::Lagged(_)) => {}
+                    Ok(NewBlock { receipts, .. }) => look = Look::At(Changed::by(&receipts)),
+                    Err(RecvError::Lagged(_)) => look = Look::Everything,
                     Err(RecvError::Closed) => return,
                 },
                 () = tokio::time::sleep(AGAIN), if failed => {}
+                () = tokio::time::sleep(LOOK_AT_CHANGES), if is_changing && !failed => {}
             }
         }
     }
 
-    /// Compares what `changed` names, or everything, with what is here. Returns this city's number.
-    async fn follow(
-        &self,
-        own_id: Option<u32>,
-        changed: Option<Changed>,
-    ) -> Result<Option<u32>, FollowError> {
-        if changed.as_ref() == Some(&Changed::default()) {
-            return Ok(own_id);
+    /// Compares what was asked for with what is here.
+    async fn follow(&self, known: &mut Known, look: Look) -> Result<(), FollowError> {
+        if matches!(&look, Look::At(changed) if changed.is_nothing()) {
+            return Ok(());
         }
+        let found = self.read(known.own_id, look).await?;
+        if let Some(cities) = &found.cities {
+            self.meet(cities);
+        }
+        known.own_id = found.own_id;
+        if let Some(removed) = found.removed {
+            known.changes.removed(&removed);
+        }
+        let mut failed = None;
+        for (placement, genesis) in found.placements {
+            // One that cannot be begun keeps no other away.
+            if let Err(error) = self.reconcile(known, placement, genesis).await {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn read(&self, own_id: Option<u32>, look: Look) -> Result<Found, FollowError> {
         let (hub, own, network_id) = (self.hub.clone(), self.own, self.network_id);
-        let hosted = match changed {
-            Some(_) => BTreeSet::new(),
-            None => self
-                .hosting
-                .chains()?
-                .into_iter()
-                .map(ChainId::get)
-                .collect(),
-        };
+        let hosting = self.hosting.clone();
         let read = move || -> Result<Found, FollowError> {
             let moment = hub.reader().moment()?;
             let registry = Registry::new(&moment);
-            let looks_at_cities = changed.as_ref().is_none_or(|changed| changed.cities);
-            let was_registered = own_id.is_some();
+            // The hub is number 0 of its network, and chain ids count up from there.
+            let first = moment.profile().chain_id.get();
+            let is_new_here = own_id.is_none();
             let own_id = match own_id {
                 Some(id) => Some(id),
                 None => registry.city_id(own)?,
             };
-            let placed = match (changed, own_id) {
-                (Some(changed), _) if was_registered => changed.placed,
-                (_, Some(id)) => registry.placed_on(id)?,
-                (_, None) => Vec::new(),
+            let everything = matches!(look, Look::Everything) || (is_new_here && own_id.is_some());
+            let looks_at_cities =
+                everything || matches!(&look, Look::At(changed) if changed.cities);
+            let hosted: BTreeSet<u64> = hosting
+                .chains()?
+                .into_iter()
+                .filter_map(|chain| chain.get().checked_sub(first).filter(|n| *n > 0))
+                .collect();
+            let mut asked = match look {
+                Look::At(changed) if !everything => changed.applications,
+                _ => hosted.clone(),
             };
-            // The hub is number 0 of its network, and chain ids count up from there.
-            let first = moment.profile().chain_id.get();
-            let is_new = |n: &u64| !hosted.contains(&first.saturating_add(*n));
+            if let Some(id) = own_id.filter(|_| everything) {
+                asked.extend(registry.placed_on(id)?);
+            }
+            let (mut cities, mut removed) = (None, None);
+            if looks_at_cities {
+                let all = registry.cities()?;
+                let gone = all.iter().filter(|city| city.status == REMOVED);
+                let gone: BTreeSet<u32> = gone.map(|city| city.id).collect();
+                for city in &gone {
+                    // What stands on them is to go on without them.
+                    let placed = registry.placed_on(*city)?;
+                    asked.extend(placed.into_iter().filter(|n| hosted.contains(n)));
+                }
+                removed = Some(gone);
+                cities = Some(all);
+            }
             let mut placements = Vec::new();
-            for n in placed.into_iter().filter(is_new) {
-                match registry.placement(n, network_id) {
-                    Ok(placement) => placements.push(placement),
+            for n in asked {
+                match read_one(&registry, n, own_id, &hosted, network_id) {
+                    Ok(placement) => placements.extend(placement),
                     // A later release may know it; the others are hosted.
                     Err(error @ RegistryError::Application { .. }) => tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -142,32 +205,61 @@ impl Follower {
             }
             Ok(Found {
                 own_id,
-                cities: looks_at_cities.then(|| registry.cities()).transpose()?,
+                cities,
                 placements,
+                removed,
             })
         };
-        let found = tokio::task::spawn_blocking(read)
+        tokio::task::spawn_blocking(read)
             .await
-            .unwrap_or(Err(FollowError::Panicked))?;
-        if let Some(cities) = &found.cities {
-            self.meet(cities);
+            .unwrap_or(Err(FollowError::Panicked))
+    }
+
+    /// Brings one chain to where the registry has it.
+    async fn reconcile(
+        &self,
+        known: &mut Known,
+        placement: Placement,
+        genesis: Option<Genesis>,
+    ) -> Result<(), FollowError> {
+        let (chain_id, n) = (placement.chain_id, placement.n);
+        if let Some(genesis) = genesis {
+            self.hosting.create(genesis).await?;
+            tracing::info!(%chain_id, n, "hosting an application");
         }
-        let mut failed = None;
-        for placement in found.placements {
-            let (chain_id, n) = (placement.chain_id, placement.n);
-            let Some(genesis) = placement.genesis else {
-                continue;
-            };
-            // One that cannot be begun keeps no other away.
-            match self.hosting.create(genesis).await {
-                Ok(_parked_when_idle) => tracing::info!(%chain_id, n, "hosting an application"),
-                Err(error) => failed = Some(error),
-            }
+        known.changes.saw(&placement);
+        let is_here = known.own_id.is_some_and(|own| placement.concerns(own));
+        let stands = placement.status != Status::Runs || !is_here;
+        if self.hosting.halt(chain_id, stands).await {
+            tracing::info!(%chain_id, n, stands, "an application stands still, or goes on");
         }
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Ok(found.own_id),
+        if stands {
+            self.hosting.name(chain_id, BTreeSet::new());
+            known.changes.forget(n);
+            return Ok(());
         }
+        let tables = &self.hosting.common().tables;
+        let named = chain::genesis::named_set(&**tables, chain_id)?;
+        if placement.change.is_none() && named == Some(placement.set_hash) {
+            self.hosting.name(chain_id, BTreeSet::new());
+            known.changes.forget(n);
+            return Ok(());
+        }
+        let joining = placement.change.iter();
+        let joining = joining.flat_map(|change| change.joining_nodes.iter());
+        let mut cities: BTreeSet<Address> = placement
+            .validators
+            .iter()
+            .chain(joining)
+            .copied()
+            .collect();
+        cities.remove(&self.own);
+        self.hosting.name(chain_id, cities);
+        if self.hosting.is_awake(chain_id.get()) {
+            self.hosting.hub_moved(chain_id).await?;
+        }
+        known.changes.begin(placement);
+        Ok(())
     }
 
     /// Tells the links whom to meet.
@@ -182,9 +274,31 @@ impl Follower {
                 .unwrap_or(&city.endpoint)
                 .clone(),
         };
+        let in_force = cities.iter().filter(|city| city.status == ACTIVE);
+        let peers: Vec<Peer> = in_force.map(peer).collect();
         // A city meets nobody when it reads of nobody: that registry is not a network's.
-        if !cities.is_empty() {
-            links.set_peers(cities.iter().map(peer).collect());
+        if !peers.is_empty() {
+            links.set_peers(peers);
         }
     }
+}
+
+/// One application, if it concerns this city; with how its chain begins, where that is to be and not here.
+fn read_one(
+    registry: &Registry<'_>,
+    n: u64,
+    own_id: Option<u32>,
+    hosted: &BTreeSet<u64>,
+    network_id: NetworkId,
+) -> Result<Option<(Placement, Option<Genesis>)>, RegistryError> {
+    let placement = registry.placement(n)?;
+    if hosted.contains(&n) {
+        return Ok(Some((placement, None)));
+    }
+    let is_to_be = own_id.is_some_and(|own| placement.concerns(own));
+    if !is_to_be || placement.status == Status::Closed {
+        return Ok(None);
+    }
+    let genesis = registry.genesis(n, network_id)?;
+    Ok(Some((placement, Some(genesis))))
 }

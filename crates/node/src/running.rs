@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::Address;
 use chain::{Effect, Engine, Entry, Genesis, Pool, Reader, Recovery};
 use consensus::Timeouts;
 use parking_lot::RwLock;
 use store::Position;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use types::ChainId;
 
 use crate::admission::{Admission, Entrance};
@@ -15,7 +14,7 @@ use crate::driver::{Chain, Inputs, Outside};
 use crate::handle::{ChainHandle, Status};
 use crate::host::StartError;
 use crate::hosting::{Common, Hosting};
-use crate::peers::Mailboxes;
+use crate::peers::{Mailboxes, Others};
 
 /// Submissions that may wait for one chain before a sender must.
 const INBOX: usize = 1_024;
@@ -52,6 +51,11 @@ impl Recovered {
         Ok(Self { engine, first })
     }
 
+    /// The read side.
+    pub(crate) fn reader(&self) -> Reader {
+        self.engine.reader().clone()
+    }
+
     /// Whether there is nothing to do for the chain.
     pub(crate) fn can_rest(&self) -> bool {
         self.first.is_empty() && self.engine.can_rest()
@@ -69,7 +73,7 @@ pub(crate) fn recovery(common: &Common, genesis: &Genesis) -> Result<Recovery, S
     };
     Recovery::begin(
         genesis,
-        config(common),
+        config(common, genesis.creator.is_some()),
         Arc::clone(&common.tables),
         options.history,
         cache_bytes,
@@ -77,10 +81,11 @@ pub(crate) fn recovery(common: &Common, genesis: &Genesis) -> Result<Recovery, S
     .map_err(|source| StartError::Recovery { chain_id, source })
 }
 
-fn config(common: &Common) -> chain::Config {
+fn config(common: &Common, has_hub: bool) -> chain::Config {
     chain::Config {
         key: Arc::clone(&common.key),
         timeouts: Timeouts::default(),
+        hub: has_hub.then(|| Arc::clone(&common.hub) as _),
     }
 }
 
@@ -93,7 +98,8 @@ fn recover_again(
 ) -> Result<Recovered, StartError> {
     let chain_id = genesis.record.chain_id;
     let refused = |source| StartError::Recovery { chain_id, source };
-    let mut recovery = Recovery::again(genesis, config(common), reader, pool).map_err(refused)?;
+    let mut recovery = Recovery::again(config(common, genesis.creator.is_some()), reader, pool)
+        .map_err(refused)?;
     let mut outcome = Ok(());
     common.log.replay(Position::default(), &mut |entry| {
         if entry.chain == chain_id.get() {
@@ -108,24 +114,16 @@ fn recover_again(
     Recovered::finish(chain_id, recovery, common)
 }
 
-/// The validators of a chain, without this city.
-fn others(engine: &Engine, own: Address) -> Arc<[Address]> {
-    let validators = engine.validators().validators().iter();
-    validators
-        .map(|validator| validator.address)
-        .filter(|address| *address != own)
-        .collect()
-}
-
-/// Runs a chain's tasks, unless it is only read.
+/// Runs a chain's tasks until `halt`, unless it is only read.
 pub(crate) fn start_chain(
     hosting: &Hosting,
     genesis: Genesis,
     recovered: Recovered,
+    halt: &watch::Receiver<bool>,
 ) -> (ChainHandle, Mailboxes) {
     let common = hosting.common();
     let chain_id = genesis.record.chain_id;
-    let others = others(&recovered.engine, common.key.address());
+    let others = Others::of(&recovered.engine, common.key.address());
     let (inbox, submissions) = mpsc::channel(INBOX);
     let (messages, from_peers) = mpsc::channel(MESSAGES);
     let pooled = Arc::new(Notify::new());
@@ -138,7 +136,7 @@ pub(crate) fn start_chain(
         clock: Arc::clone(&common.options.clock),
         status: Status::default(),
         peers: Arc::clone(&common.peers),
-        others: Arc::clone(&others),
+        others: others.clone(),
         held: Arc::default(),
     };
     let metrics = common.metrics.chain(chain_id);
@@ -147,7 +145,7 @@ pub(crate) fn start_chain(
         common: Arc::clone(common),
         heads: handle.heads.clone(),
         metrics: metrics.clone(),
-        others: Arc::clone(&others),
+        others: others.clone(),
         status: handle.status.clone(),
     };
     let entrance = Entrance {
@@ -167,6 +165,7 @@ pub(crate) fn start_chain(
         entrance: Arc::new(entrance),
         inbox: submissions,
         stop: common.stop.clone(),
+        halt: halt.clone(),
     };
     let mailboxes = Mailboxes {
         engine: messages,
@@ -176,8 +175,9 @@ pub(crate) fn start_chain(
         inbox: from_peers,
         pooled,
         stop: common.stop.clone(),
+        halt: halt.clone(),
     };
-    if !common.options.only_read {
+    if !common.options.only_read && !*halt.borrow() {
         hosting.spawn(admission.run());
         hosting.spawn(keep(genesis, recovered, outside, inputs));
     }

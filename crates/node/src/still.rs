@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::admission::{Incoming, Submission};
 use crate::clock::Clock;
 use crate::handle::{ChainHandle, Status};
-use crate::peers::NoPeers;
+use crate::peers::{NoPeers, Others};
 
 /// Submissions that may wait before a sender must.
 const INBOX: usize = 64;
@@ -41,7 +41,7 @@ impl StillChain {
             clock: Arc::clone(&clock),
             status: Status::default(),
             peers: Arc::new(NoPeers),
-            others: Arc::default(),
+            others: Others::default(),
             held: Arc::default(),
         };
         (

@@ -11,7 +11,6 @@
 //! hash]…]`, at most [`PAGE`] of them. A tip is a claim: it makes this city ask, and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, Keccak256};
@@ -20,7 +19,7 @@ use chain::PeerClass;
 use chain::genesis::HostedTip;
 use store::TablesError;
 use tokio::sync::{mpsc, watch};
-use types::ChainId;
+use types::{ChainId, ValidatorSet};
 
 use crate::hosting::{Hosting, NO_CHAIN};
 
@@ -93,8 +92,13 @@ pub(crate) async fn run(
 }
 
 async fn hear(hosting: &Hosting, peer: Address, said: Option<Said>) -> Result<(), TablesError> {
-    let common = Arc::clone(hosting.common());
-    let read = move || chain::genesis::hosted_tips(&*common.tables, peer);
+    let all = hosting.clone();
+    let read = move || {
+        // Those that both keep, and those whose set changes, as far as the hub says so.
+        let concern =
+            |chain_id, set: &ValidatorSet| set.get(peer).is_some() || all.names(chain_id, peer);
+        chain::genesis::hosted_tips(&*all.common().tables, concern)
+    };
     // A panic there is a bug that the next connection tries again.
     let Ok(tips) = tokio::task::spawn_blocking(read).await else {
         return Ok(());

@@ -33,6 +33,7 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
 pub(crate) struct Served {
     pub(crate) methods: Methods,
     pub(crate) rpc: RpcBuilder,
+    chain: ChainHandle,
 }
 
 /// All chains of a server.
@@ -97,10 +98,12 @@ impl Chains {
         if chain_id.get() == self.first_id {
             return Ok(self.first.clone());
         }
-        if let Some(served) = self.kept.lock().get(&chain_id.get()) {
-            return Ok(served.clone());
-        }
         let hosting: &Hosting = self.config.hosting.as_ref().ok_or_else(unknown)?;
+        let kept = self.kept.lock().get(&chain_id.get()).cloned();
+        // A chain that was stopped, or goes on, is another one to ask.
+        if let Some(served) = kept.filter(|served| hosting.has(&served.chain)) {
+            return Ok(served);
+        }
         let opened = hosting.open(chain_id).await.map_err(NoChain::Open)?;
         let handle = opened.ok_or_else(unknown)?;
         let served = serve(&self.config, &self.calls, &self.workers, handle)
@@ -124,7 +127,8 @@ async fn serve(
         config.client_version.clone(),
         config.network.clone(),
     );
-    let read = move || Api::new(chain, accounts, limits, version, network, workers);
+    let asked = chain.clone();
+    let read = move || Api::new(asked, accounts, limits, version, network, workers);
     let api = tokio::task::spawn_blocking(read)
         .await
         .map_err(Failure::Panicked)
@@ -147,5 +151,6 @@ async fn serve(
     Ok(Served {
         methods: methods.into(),
         rpc,
+        chain,
     })
 }

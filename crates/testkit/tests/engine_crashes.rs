@@ -58,6 +58,7 @@ fn start(disk: &Disk, now_ms: u64) -> (City, Vec<Effect>) {
     let config = Config {
         key: key(),
         timeouts: Timeouts::default(),
+        hub: None,
     };
     let mut recovery = Recovery::begin(
         &genesis(),

@@ -53,6 +53,7 @@ fn on(key: &Arc<NodeKey>, tables: Arc<dyn Tables>) -> Recovery {
     let config = Config {
         key: Arc::clone(key),
         timeouts: Timeouts::default(),
+        hub: None,
     };
     Recovery::begin(&genesis(), config, tables, History::All, 1 << 20).unwrap()
 }
@@ -307,6 +308,7 @@ fn decided() -> (Engine, Arc<NodeKey>, Certified) {
         },
         requests: seal.requests,
         certificate: seal.certificate,
+        beside: None,
     };
     (it, proposer, certified)
 }

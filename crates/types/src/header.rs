@@ -44,7 +44,8 @@ pub fn next_base_fee(fee_rule: FeeRule, parent: &Header) -> u64 {
     }
 }
 
-/// Checks all of a header that follows from its parent and the record alone.
+/// Checks all of a header that follows from its parent and the record alone. Where `may_cite`, it may cite another hub block
+/// than its parent; whether that one is proven is another matter.
 ///
 /// # Errors
 ///
@@ -54,6 +55,7 @@ pub fn check_against_parent(
     parent: &Header,
     parent_hash: B256,
     header: &Header,
+    may_cite: bool,
 ) -> Result<(), HeaderError> {
     let ensure = |holds: bool, field: &'static str| {
         if holds {
@@ -102,10 +104,9 @@ pub fn check_against_parent(
     )?;
     ensure(header.blob_gas_used == Some(0), "blobGasUsed")?;
     ensure(header.excess_blob_gas == Some(0), "excessBlobGas")?;
-    // Citing what the parent cites needs no proof; nothing newer is cited yet.
     ensure(
         header.parent_beacon_block_root.is_some()
-            && header.parent_beacon_block_root == parent.parent_beacon_block_root,
+            && (may_cite || header.parent_beacon_block_root == parent.parent_beacon_block_root),
         "parentBeaconBlockRoot",
     )?;
     ensure(header.requests_hash.is_some(), "requestsHash")

@@ -12,6 +12,7 @@
 //! a change to one of them is a fork.
 
 pub mod certificate;
+pub mod citation;
 pub mod genesis;
 pub mod header;
 pub mod identity;
@@ -23,6 +24,7 @@ pub mod validators;
 pub mod vote;
 
 pub use certificate::{Certificate, CertificateError};
+pub use citation::{Citation, CitationError};
 pub use identity::{ChainId, Founding, NetworkId};
 pub use key::{NodeKey, Signature, SignatureError, recover};
 pub use proof::BlockProof;

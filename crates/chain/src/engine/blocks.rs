@@ -17,8 +17,9 @@ use alloy_consensus::{Block as AlloyBlock, BlockBody, Transaction as _, proofs};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_eips::eip7685::Requests;
 
+use super::handover::Shown;
 use crate::candidate::{self, Built, MAX_BLOCK_BYTES, MAX_LOOKED_AT};
-use crate::import::{self, ImportError};
+use crate::import::{self, ImportError, Stands};
 use crate::peer::Body;
 use crate::{Moment, entry};
 
@@ -240,18 +241,19 @@ impl Engine {
         let transactions: Vec<_> = transactions.into_iter().flatten().collect();
         let parent = height.parent.clone();
         let promised = Promised::of(&outline);
-        match self.execute(outline, &transactions, &parent) {
+        match self.execute(outline, &transactions, &parent, Shown::Citation) {
             Ok(candidate) => {
-                call.push(Effect::Append(entry::body_entry(
-                    &candidate.block,
-                    &candidate.requests,
-                )));
+                call.push(Effect::Append(entry::body_entry(&candidate)));
                 if let Some(height) = &mut self.height {
                     height.candidates.insert(hash, candidate);
                 }
             }
             Err(error) if error.is_retryable() => return Err(error.into()),
-            Err(_) if !promised.holds(&transactions) => {
+            // The header commits to no proof: somebody else may have one.
+            Err(error)
+                if matches!(error, ImportError::Citation { .. })
+                    || !promised.holds(&transactions) =>
+            {
                 call.accuse(from, "an outline of another block");
                 if let Some(height) = &mut self.height {
                     height.doubt(hash, from, self.set.validators().len() - 1);
@@ -282,15 +284,16 @@ impl Engine {
         outline: Outline,
         transactions: &[Arc<Transaction>],
         parent: &Moment,
+        shown: Shown,
     ) -> Result<Candidate, ImportError> {
         let Outline {
-            header, requests, ..
+            header,
+            requests,
+            beside,
+            ..
         } = outline;
         let number = header.number;
-        // Nothing but the parent's hub block is cited yet: set and record do not change.
-        if requests != self.requests.to_requests().take() {
-            return Err(ImportError::Requests { number });
-        }
+        self.check_citation(&header, &requests, beside.as_ref(), shown)?;
         let bytes: usize = transactions
             .iter()
             .map(|transaction| transaction.encode_2718_len())
@@ -312,23 +315,32 @@ impl Engine {
             parent,
             AlloyBlock { header, body },
             transactions,
-            Some(requests),
+            Some(Stands {
+                requests,
+                beside: beside.map(Box::new),
+            }),
         )
     }
 
     /// Builds a block on the height's parent and appends its body.
     pub(super) fn build(&mut self, call: &mut Call) -> Result<B256, EngineError> {
+        let transactions = self.pool.read().executable(MAX_LOOKED_AT);
+        let number = self.head.header.number + 1;
+        let cited = self.to_cite(call.now_ms);
+        let requests = match &cited {
+            Some(cited) => self.requests_after(number, cited.set_hash, cited.record_hash),
+            None => self.requests,
+        };
         let Some(height) = &mut self.height else {
             return Err(EngineError::NoHeight);
         };
-        let transactions = self.pool.read().executable(MAX_LOOKED_AT);
         let Built { candidate, refused } = candidate::build(
             &self.profile,
             &self.state,
             &height.parent,
             self.config.key.address(),
             call.now_ms,
-            &self.requests,
+            (requests, cited),
             transactions,
         )?;
         if !refused.is_empty() {
@@ -337,10 +349,7 @@ impl Engine {
                 pool.remove(transaction.signer(), transaction.inner().nonce());
             }
         }
-        call.push(Effect::Append(entry::body_entry(
-            &candidate.block,
-            &candidate.requests,
-        )));
+        call.push(Effect::Append(entry::body_entry(&candidate)));
         let hash = candidate.block.hash;
         height.candidates.insert(hash, candidate);
         Ok(hash)
@@ -416,6 +425,7 @@ impl Engine {
                 .iter()
                 .map(|transaction| *transaction.hash())
                 .collect(),
+            beside: candidate.beside.as_deref().cloned(),
         })
     }
 }

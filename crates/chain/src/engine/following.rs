@@ -11,6 +11,7 @@
 //! nothing up to two heights above the highest.
 
 use super::blocks::{ASK_AGAIN, Promised};
+use super::handover::Shown;
 use super::voting::{is_last_vote, signer};
 use super::{
     Address, Arc, BTreeMap, BTreeSet, Call, Certificate, Certified, Effect, Engine, EngineError,
@@ -36,8 +37,10 @@ const WISHES_A_SECOND: u32 = 1_024;
 /// What is known of the other cities' blocks.
 #[derive(Debug, Default)]
 pub(super) struct Following {
-    /// The latest block that each validator says it has.
+    /// The latest block above this city's that each validator says it has.
     tips: BTreeMap<Address, u64>,
+    /// The latest block that each said to have at last, above this city's or not.
+    claims: BTreeMap<Address, u64>,
     /// Whom blocks are awaited from.
     asked: Option<Address>,
     /// Blocks that are here and not decided yet; of the one city that was asked.
@@ -58,6 +61,11 @@ impl Following {
     /// Whether decided blocks are being taken in, or awaited: nothing is started meanwhile.
     pub(super) fn is_busy(&self) -> bool {
         !self.queue.is_empty() || self.asked.is_some() || self.committing
+    }
+
+    /// What a city said last that it has.
+    pub(super) fn claim(&self, city: Address) -> Option<u64> {
+        self.claims.get(&city).copied()
     }
 
     /// The highest claim above `number`.
@@ -147,6 +155,8 @@ impl Engine {
 
     pub(super) fn take_tip(&mut self, from: Address, number: u64, hash: B256, call: &mut Call) {
         let own = self.head.header.number;
+        self.following.claims.insert(from, number);
+        self.welcome(from);
         if number == 0 {
             self.answer_silence(from, 0, call);
         }
@@ -167,11 +177,18 @@ impl Engine {
         call: &mut Call,
     ) -> Result<(), EngineError> {
         let own = self.head.header.number;
+        self.following.claims.insert(from, certificate.height);
         if certificate.height <= own && self.silence.is_none() {
             return Ok(());
         }
         if certificate.verify(&self.domain, &self.set).is_err() {
-            call.accuse(from, "certificate");
+            if certificate.height == own + 1 {
+                call.accuse(from, "certificate");
+            } else if certificate.height > own {
+                // Another set may sign there: it is a claim.
+                self.following.tips.insert(from, certificate.height);
+                self.follow(call);
+            }
             return Ok(());
         }
         self.answer_silence(from, certificate.height, call);
@@ -258,6 +275,7 @@ impl Engine {
                 },
                 requests: seal.requests,
                 certificate: seal.certificate,
+                beside: moment.beside(number)?,
             };
             bytes += alloy_rlp::Encodable::length(&certified);
             if !blocks.is_empty() && (bytes > ANSWER_BYTES || blocks.len() >= MAX_BLOCKS) {
@@ -311,10 +329,7 @@ impl Engine {
         let parent = self.reader.moment()?;
         match self.check(certified, &parent) {
             Ok((candidate, certificate)) => {
-                call.push(Effect::Append(entry::body_entry(
-                    &candidate.block,
-                    &candidate.requests,
-                )));
+                call.push(Effect::Append(entry::body_entry(&candidate)));
                 match self.take_candidate(candidate) {
                     Some(candidate) => {
                         self.following.committing = true;
@@ -346,6 +361,7 @@ impl Engine {
             block,
             requests,
             certificate,
+            beside,
         } = certified;
         let head = parent.head();
         if block.header.parent_hash != head.hash || block.header.number != head.header.number + 1 {
@@ -374,11 +390,13 @@ impl Engine {
             header: block.header,
             requests,
             transactions: Vec::new(),
+            beside,
         };
         let promised = Promised::of(&outline);
-        match self.execute(outline, &recovered, parent) {
+        match self.execute(outline, &recovered, parent, Shown::Certificate) {
             Ok(candidate) => Ok((candidate, certificate)),
             Err(error) if error.is_retryable() => Err(Bad::Here(error)),
+            Err(ImportError::Citation { .. }) => Err(Bad::Theirs("another set than it names")),
             Err(_) if !promised.holds(&recovered) => {
                 Err(Bad::Theirs("another block's transactions"))
             }

@@ -1,7 +1,7 @@
 //! Cities of the network that follow the chain and do not vote: every city follows the hub.
 //!
 //! They are told of each new block and given what they ask for, where [`Profile::is_followed`](crate::Profile::is_followed)
-//! says so. Nothing that they say is taken in: this city never waits for one of them.
+//! says so, or where the hub names them for the chain. This city never waits for one of them.
 
 use std::collections::BTreeSet;
 
@@ -14,23 +14,49 @@ const MOST: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Readers(BTreeSet<Address>);
 
+impl Readers {
+    /// Who votes now is told otherwise.
+    pub(super) fn forget(&mut self, votes: impl Fn(&Address) -> bool) {
+        self.0.retain(|reader| !votes(reader));
+    }
+}
+
 impl Engine {
     /// A city that does not vote is connected: it is told of every block from now on.
     pub(super) fn greet_reader(&mut self, reader: Address, call: &mut Call) {
-        // Those that do not vote learn from those that do.
-        if self.profile.is_followed() && self.is_validator() && self.readers.0.len() < MOST {
-            self.readers.0.insert(reader);
+        self.welcome(reader);
+        if self.readers.0.contains(&reader) || self.named.has(reader) {
             call.send(reader, self.tip());
         }
     }
 
-    /// Whether a city outside the set may send this.
-    pub(super) fn is_wish_of_reader(&self, message: &PeerMessage) -> bool {
-        let is_wish = matches!(
-            message,
-            PeerMessage::Tip { .. } | PeerMessage::GetBlocks { .. } | PeerMessage::GetCertificate
-        );
-        is_wish && self.profile.is_followed()
+    /// A city that does not vote, and may know the chain, is told of every block from now on.
+    pub(super) fn welcome(&mut self, reader: Address) {
+        let may_read = self.profile.is_followed() || self.named.has(reader);
+        // Those that do not vote learn from those that do.
+        if may_read
+            && self.is_validator()
+            && self.set.get(reader).is_none()
+            && self.readers.0.len() < MOST
+        {
+            self.readers.0.insert(reader);
+        }
+    }
+
+    /// Whether a city outside the set may send this: wishes of whoever may read, and what shows itself of whom the hub names.
+    pub(super) fn may_say(&self, from: Address, message: &PeerMessage) -> bool {
+        match message {
+            PeerMessage::Tip { .. }
+            | PeerMessage::GetBlocks { .. }
+            | PeerMessage::GetCertificate => self.profile.is_followed() || self.named.has(from),
+            PeerMessage::Blocks(_) | PeerMessage::Certificate(_) => self.named.has(from),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing that this city says of its own blocks is of interest.
+    pub(super) fn only_reads(&self, from: Address) -> bool {
+        self.set.get(from).is_none() && !self.named.has(from)
     }
 
     /// A city that does not vote says where it is: it is answered when this city is ahead.

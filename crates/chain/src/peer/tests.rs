@@ -59,6 +59,7 @@ fn one_of_each() -> Vec<PeerMessage> {
             header: header(),
             requests: vec![Bytes::from_static(&[0xc0; 33])],
             transactions: vec![hash(4), hash(5)],
+            beside: None,
         })),
         PeerMessage::GetOutline {
             block_hash: hash(3),
@@ -84,6 +85,7 @@ fn one_of_each() -> Vec<PeerMessage> {
             block,
             requests: vec![Bytes::from_static(&[0xc0; 33])],
             certificate: certificate().encode().into(),
+            beside: None,
         }]),
         PeerMessage::Transactions(vec![Bytes::from_static(b"transaction")]),
         PeerMessage::GetCertificate,

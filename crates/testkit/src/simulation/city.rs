@@ -133,7 +133,7 @@ impl City {
     }
 
     /// Starts anew in the process that lives: what its engine held in memory is gone, and nothing else.
-    pub(super) fn start_again(&mut self, genesis: &Genesis, now: Duration) -> Result<(), String> {
+    pub(super) fn start_again(&mut self, now: Duration) -> Result<(), String> {
         let Some(living) = self.living.take() else {
             return Ok(());
         };
@@ -147,7 +147,7 @@ impl City {
         } = living;
         let entries = read(&*log)?;
         let (reader, pool) = (engine.reader(), Arc::clone(engine.pool()));
-        let recovery = Recovery::again(genesis, self.config(), reader, pool).map_err(in_words)?;
+        let recovery = Recovery::again(self.config(), reader, pool).map_err(in_words)?;
         self.recover(recovery, log, tables, entries, now)?;
         if let Some(living) = &mut self.living {
             living.inbox = inbox;
@@ -159,6 +159,7 @@ impl City {
         Config {
             key: Arc::clone(&self.key),
             timeouts: Timeouts::default(),
+            hub: None,
         }
     }
 

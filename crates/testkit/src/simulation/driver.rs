@@ -338,7 +338,7 @@ impl World {
         }
         self.figures.count("engine started again before an effect");
         self.tell(|| format!("city {city}: its engine starts again"));
-        if let Err(why) = self.cities[city].start_again(&self.genesis, self.now) {
+        if let Err(why) = self.cities[city].start_again(self.now) {
             self.fail(Some(city), "recovery", &why);
         }
         let tip = self.cities[city].tip().unwrap_or_default();

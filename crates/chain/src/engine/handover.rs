@@ -1,0 +1,215 @@
+//! Handovers: what a block cites of the hub, and the set that follows from it.
+//!
+//! ```text
+//!  hub moved ─▶ another set than ours? ─▶ start a height ─▶ cite the hub's block, with its proof
+//!                                                               │ decided by the present set
+//!                                                               ▼
+//!                                                    the new set from the next height on
+//! ```
+//!
+//! The cities that the hub names beside the chain's own set, because a change is on its way, may ask for blocks, and give
+//! them: whoever joins learns the chain, and whoever is behind a handover learns who has it. Neither is believed anything
+//! that a certificate does not show.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Address, Arc, B256, Bytes, Call, Effect, Engine, Order, PeerMessage, Timer, ValidatorSet,
+};
+use alloy_consensus::Header;
+use types::{BlockRequests, CitationError, citation};
+
+use crate::import::ImportError;
+use crate::reader::next_time_ms;
+use crate::{Beside, Cited};
+
+/// Most cities that the hub names beside a chain's set: a whole new set, and who joins it.
+const MOST_NAMED: usize = 256;
+
+/// What is known of the hub, and of whom it names.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// Cities that the hub names for this chain.
+    cities: BTreeSet<Address>,
+    /// Whether the hub holds another set for the chain than its latest block names.
+    pub(super) is_due: bool,
+}
+
+impl Named {
+    /// Whether the hub names this city.
+    pub(super) fn has(&self, city: Address) -> bool {
+        self.cities.contains(&city)
+    }
+}
+
+/// What a block of another city must prove beside itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The hub block that it cites.
+    Citation,
+    /// Nothing more: more than two thirds of the set have seen the proof.
+    Certificate,
+}
+
+impl Engine {
+    /// The city's copy of the hub has moved as far as this chain goes, or it is time to look again. `named` are the cities
+    /// that the hub names for the chain: of the set that it holds for it, and of one that is being prepared.
+    #[must_use]
+    pub fn hub_moved(&mut self, named: BTreeSet<Address>) -> Vec<Effect> {
+        let mut call = Call::at(0);
+        self.named.cities = named.into_iter().take(MOST_NAMED).collect();
+        self.look_at_hub();
+        if !self.is_validator() || self.named.is_due {
+            // Those who have the handover, or what comes before it, say so.
+            let own = self.config.key.address();
+            let validators = self.set.validators().iter();
+            let validators = validators.map(|validator| validator.address);
+            let asked: BTreeSet<Address> = validators.chain(self.named.cities.clone()).collect();
+            for city in asked.into_iter().filter(|city| *city != own) {
+                call.send(city, PeerMessage::GetCertificate);
+            }
+        }
+        call.out
+    }
+
+    /// Whether the chain's latest block names the set that the hub holds for it, as far as this city's copy goes.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        !self.named.is_due
+    }
+
+    /// Whether this city holds all that more than two thirds of the chain's validators say they hold.
+    #[must_use]
+    pub fn holds_chain(&self) -> bool {
+        let number = self.head.header.number;
+        let has_no_more = |address| self.following.claim(address).is_some_and(|at| at <= number);
+        let validators = self.set.validators().iter();
+        let agreeing = validators.filter(|validator| has_no_more(validator.address));
+        !self.following.is_busy()
+            && self
+                .set
+                .is_quorum(agreeing.map(|validator| validator.power).sum())
+    }
+
+    pub(super) fn look_at_hub(&mut self) {
+        let held = self
+            .config
+            .hub
+            .as_ref()
+            .and_then(|hub| hub.set_hash(self.profile.chain_id));
+        self.named.is_due = held.is_some_and(|held| held != self.requests.set_hash);
+    }
+
+    /// The hub block that a block made now cites in place of its parent's: where the set changes, and in the first block of a
+    /// second, so that contracts see the hub.
+    pub(super) fn to_cite(&self, now_ms: u64) -> Option<Cited> {
+        let hub = self.config.hub.as_ref()?;
+        let head = &self.head.header;
+        let is_new_second = next_time_ms(head, now_ms) / 1_000 > head.timestamp;
+        if !self.named.is_due && !is_new_second {
+            return None;
+        }
+        let from = head.parent_beacon_block_root?;
+        hub.cite(self.profile.chain_id, from, &self.requests)
+            // This release changes no record: such a block would be refused here as well.
+            .filter(|cited| cited.record_hash == self.requests.record_hash)
+    }
+
+    /// What the block `number` says of the next height when the hub holds these.
+    pub(super) fn requests_after(
+        &self,
+        number: u64,
+        set_hash: B256,
+        record_hash: B256,
+    ) -> BlockRequests {
+        let is_new = set_hash != self.requests.set_hash || record_hash != self.requests.record_hash;
+        BlockRequests {
+            outbox_root: B256::ZERO,
+            set_hash,
+            record_hash,
+            from_height: if is_new {
+                number + 1
+            } else {
+                self.requests.from_height
+            },
+        }
+    }
+
+    /// Checks that a block's requests are those that follow from what it cites, and that what it cites is shown.
+    pub(super) fn check_citation(
+        &self,
+        header: &Header,
+        requests: &[Bytes],
+        beside: Option<&Beside>,
+        shown: Shown,
+    ) -> Result<(), ImportError> {
+        let number = header.number;
+        let refused = |source| ImportError::Citation { number, source };
+        let own = &self.requests;
+        let parent_cites = self.head.header.parent_beacon_block_root;
+        let cites = header.parent_beacon_block_root;
+        let has_hub = citation::hub_of(self.profile.chain_id).is_some();
+        let found = BlockRequests::from_requests(requests)
+            .filter(|found| found.to_requests().iter().eq(requests))
+            .ok_or(ImportError::Requests { number })?;
+        let (set_hash, record_hash) = match (parent_cites, cites) {
+            (Some(parent_cites), Some(cites)) if has_hub && cites != parent_cites => match shown {
+                Shown::Certificate => (found.set_hash, found.record_hash),
+                Shown::Citation => {
+                    let proof = beside.and_then(|beside| beside.proof.as_ref());
+                    let proof = proof.ok_or_else(|| refused(CitationError::Start))?;
+                    let held = proof
+                        .verify(&self.domain, parent_cites, cites)
+                        .map_err(refused)?;
+                    (held.set_hash, held.record_hash)
+                }
+            },
+            _ if beside.is_some() => return Err(refused(CitationError::Superfluous)),
+            _ => (own.set_hash, own.record_hash),
+        };
+        if found != self.requests_after(number, set_hash, record_hash) {
+            return Err(ImportError::Requests { number });
+        }
+        if record_hash != own.record_hash {
+            return Err(ImportError::Record { number });
+        }
+        let set = beside.and_then(|beside| beside.set.as_ref());
+        let is_right = match set {
+            Some(set) => set_hash != own.set_hash && set.hash() == set_hash,
+            None => set_hash == own.set_hash,
+        };
+        if is_right {
+            Ok(())
+        } else {
+            Err(refused(CitationError::Set))
+        }
+    }
+
+    /// The latest block is `candidate`'s: what it says of the next height holds.
+    pub(super) fn take_over(&mut self, requests: &[Bytes], set: Option<ValidatorSet>) {
+        if let Some(requests) = BlockRequests::from_requests(requests) {
+            self.requests = requests;
+        }
+        if let Some(set) = set {
+            self.order = Order::new(&set);
+            let is_there = |address: &Address| set.get(*address).is_some();
+            self.early.retain(|address, _| is_there(address));
+            self.heard.retain(is_there);
+            self.clocks.keep(is_there);
+            self.delays.change(set.validators().len() - 1, is_there);
+            self.readers.forget(is_there);
+            self.waking.handed_over();
+            self.set = Arc::new(set);
+            self.look_at_hub();
+        }
+    }
+
+    /// A handover that this city started a height for was left out: it starts none for a while.
+    pub(super) fn wait_for_handover(&mut self, call: &mut Call) {
+        if self.named.is_due {
+            let after = self.waking.handover_left_out();
+            let timer = Timer::Handover;
+            call.push(Effect::Schedule { timer, after });
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a city says to the registry by itself, signed with its node key: that it holds a chain that it joins, that a chain
+//! was handed over, and that a removed city's chains are to go on without it.
+
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_primitives::{Bytes, Signature, TxKind, U256};
+use alloy_sol_types::SolCall as _;
+use chain::{Moment, ReadError};
+use execution::Transaction;
+use types::{BlockRequests, Certificate, ChainId, NodeKey};
+
+use crate::abi::{APPLICATIONS, Handover, IApplications};
+
+/// Most gas of one act: what one transaction may have (EIP-7825), less a little.
+const GAS: u64 = 16_000_000;
+/// Chains that one act of each kind names at most, so that it stays within its gas.
+pub const MOST_READY: usize = 64;
+/// See [`MOST_READY`].
+pub const MOST_SHOWN: usize = 16;
+/// See [`MOST_READY`].
+pub const MOST_EXPELLED: usize = 64;
+
+/// Calls `ready`.
+#[must_use]
+pub fn ready(ns: Vec<u64>) -> Bytes {
+    IApplications::readyCall { ns }.abi_encode().into()
+}
+
+/// Calls `expel`.
+#[must_use]
+pub fn expel(city: u32, ns: Vec<u64>) -> Bytes {
+    IApplications::expelCall { city, ns }.abi_encode().into()
+}
+
+/// Calls `show`.
+#[must_use]
+pub fn show(handovers: Vec<Handover>) -> Bytes {
+    IApplications::showCall { handovers }.abi_encode().into()
+}
+
+/// The last handover block of application `n`, whose chain this is, as it is shown; `None` when there was none.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn handover(moment: &Moment, n: u64) -> Result<Option<Handover>, ReadError> {
+    let damaged = |number| ReadError::Damaged {
+        what: "seal",
+        number,
+    };
+    let requests_of = |number| {
+        let seal = moment.seal(number)?.ok_or(damaged(number))?;
+        let requests = BlockRequests::from_requests(&seal.requests).ok_or(damaged(number))?;
+        Ok::<_, ReadError>((seal, requests))
+    };
+    let (_, latest) = requests_of(moment.head().header.number)?;
+    let number = latest.from_height.saturating_sub(1);
+    if number == 0 {
+        return Ok(None);
+    }
+    let (seal, requests) = requests_of(number)?;
+    let header = moment.header(number)?.ok_or(damaged(number))?.header;
+    let certificate =
+        Certificate::decode(&seal.certificate).map_err(|_malformed| damaged(number))?;
+    let (signers, signatures) = certificate
+        .signatures
+        .iter()
+        .map(|signed| (signed.address, Bytes::copy_from_slice(&signed.signature.0)))
+        .unzip();
+    Ok(Some(Handover {
+        n,
+        height: number,
+        round: certificate.round,
+        header: alloy_rlp::encode(&header).into(),
+        outboxRoot: requests.outbox_root,
+        signers,
+        signatures,
+    }))
+}
+
+/// A transaction of this city on the hub. On a hub gas is free.
+///
+/// `None` when the signature is none, which a key never makes.
+#[must_use]
+pub fn signed(key: &NodeKey, hub: ChainId, nonce: u64, input: Bytes) -> Option<Transaction> {
+    let transaction = TxEip1559 {
+        chain_id: hub.get(),
+        nonce,
+        gas_limit: GAS,
+        to: TxKind::Call(APPLICATIONS),
+        value: U256::ZERO,
+        input,
+        ..TxEip1559::default()
+    };
+    let signature = key.sign(transaction.signature_hash());
+    let signature = Signature::from_raw(&signature.0).ok()?;
+    let envelope = TxEnvelope::from(transaction.into_signed(signature));
+    Some(Transaction::new_unchecked(envelope, key.address()))
+}
