@@ -7,7 +7,7 @@ import { begin, compare, step } from "./hub-model.mjs";
 
 const SEED = Number(process.env.HUB_SEED ?? Date.now() % 2 ** 32);
 const SEQUENCES = 5;
-const STEPS = 100;
+const STEPS = 120;
 const DAY = 86_400;
 
 const KINDS = ["SuspendMember", "RestoreMember", "RemoveMember", "SuspendCity", "RestoreCity", "RemoveCity"];
@@ -38,6 +38,8 @@ function anyChange({ next, pick }, model, { by, n }) {
     default:
       break;
   }
+  if (change !== null && next(12) === 0) return { op: "close", by: owner, n };
+  if (change?.stage === 1 && next(6) === 0) return { op: "cancelChange", by: owner, n };
   if (change?.stage === 1) return { op: "ready", city: pick(change.joining), ns };
   if (change?.stage === 2) {
     const signed = next(4) === 0 ? cities : change.before.slice(next(Math.ceil(change.before.length / 3)));
