@@ -595,6 +595,41 @@ onHub("applications leave a long list from anywhere, in any order, for the same 
   assert.ok(gas.at(-1) - gas[0] < NOISE);
 });
 
+onHub("who takes another's place in a list leaves from there, whatever its change has come to", async () => {
+  const gone = await create();
+  const [one, two, three, four] = [await create(), await create(), await create(), await create()];
+  await close(gone);
+  for (const n of [one, two, three, four]) await change(n, [4n], [5n]);
+  assert.deepEqual(await placedOn(5n), [one, two, three, four]);
+  // The last takes the place of the first while both are to join.
+  await cancel(one);
+  assert.deepEqual(await placedOn(5n), [four, two, three]);
+  await cancel(four);
+  assert.deepEqual(await placedOn(5n), [three, two]);
+  await ready(5n, two, three);
+  await change(one, [4n], [6n]);
+  await ready(6n, one);
+  // And while they are still to leave: first by what is forgotten, then by what is shown.
+  hub.now += 30n * DAY;
+  await hub.tell(STRANGER, "Applications", "forget", 4, 0);
+  assert.deepEqual(await placedOn(4n), [four, one, two, three]);
+  await change(four, [4n], [], { concentrated: true });
+  for (const [n, left] of [
+    [one, [four, three, two]],
+    [four, [two, three]],
+    [two, [three]],
+    [three, []],
+  ]) {
+    await show(hub, await newHandover(hub, n, keys(1n, 2n, 3n)));
+    assert.deepEqual(await placedOn(4n), left);
+  }
+  // What joined and is not asked any more leaves from the place that it had before it was named.
+  await change(three, [5n], [7n]);
+  await ready(7n, three);
+  await show(hub, await newHandover(hub, three, keys(1n, 2n, 3n), { height: 2n }));
+  assert.deepEqual(await placedOn(5n), [two]);
+});
+
 onHub("an application leaves a list of more than 2²⁰ too", async () => {
   const first = await create();
   const slot = keccak256(AbiCoder.defaultAbiCoder().encode(["uint32", "uint256"], [5, 4]));
