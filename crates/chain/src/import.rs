@@ -14,8 +14,8 @@ use execution::{
 };
 use state::{State, StateError, ViewError};
 use store::tables::{Batch, Tables, TablesError};
+use types::CitationError;
 use types::header::HeaderError;
-use types::{CitationError, citation};
 
 use crate::candidate::{Candidate, write_rows};
 use crate::reader::env_of;
@@ -236,8 +236,13 @@ fn check_parent(profile: &Profile, parent: &Moment, header: &Header) -> Result<(
     let head = parent.head();
     match &profile.lineage {
         Lineage::Causeway { record, .. } => {
-            let may_cite = citation::hub_of(profile.chain_id).is_some();
-            types::header::check_against_parent(record, &head.header, head.hash, header, may_cite)?;
+            types::header::check_against_parent(
+                record,
+                &head.header,
+                head.hash,
+                header,
+                profile.has_hub(),
+            )?;
         }
         Lineage::Foreign => {
             let refuse = |field| {

@@ -58,9 +58,14 @@ impl Profile {
     /// and anybody may read it.
     #[must_use]
     pub fn is_followed(&self) -> bool {
-        let has_hub = self.rules.system_calls.beacon_root;
         let is_open = |record: &Record| record.readers == Readers::Anyone;
-        !has_hub && self.record().is_some_and(is_open)
+        !self.has_hub() && self.record().is_some_and(is_open)
+    }
+
+    /// Whether blocks may cite the hub's: a hub's block created the chain.
+    #[must_use]
+    pub const fn has_hub(&self) -> bool {
+        self.rules.system_calls.beacon_root && matches!(self.lineage, Lineage::Causeway { .. })
     }
 
     /// The signatures' domain, on our own chains.

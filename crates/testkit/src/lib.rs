@@ -5,6 +5,7 @@
 pub mod client;
 pub mod conformance;
 pub mod crash_rounds;
+pub mod hub;
 pub mod power_cut;
 pub mod program;
 pub mod simulation;

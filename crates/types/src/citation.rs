@@ -13,7 +13,7 @@
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
-use alloy_rlp::{RlpDecodable, RlpEncodable};
+use alloy_rlp::{Encodable as _, RlpDecodable, RlpEncodable};
 use alloy_trie::proof::verify_proof;
 use alloy_trie::{Nibbles, TrieAccount};
 
@@ -113,6 +113,10 @@ impl Citation {
         parent_cites: B256,
         cited: B256,
     ) -> Result<Held, CitationError> {
+        let bytes = self.length();
+        if bytes > MAX_CITATION_BYTES {
+            return Err(CitationError::TooLarge { bytes });
+        }
         let (hub, n) = hub_of(domain.chain_id).ok_or(CitationError::NoHub)?;
         let hub = Domain::new(hub, domain.network_id);
         let cited_block = self.walk(&hub, parent_cites)?;
@@ -247,6 +251,12 @@ pub enum CitationError {
     TooMany {
         /// How many.
         blocks: usize,
+    },
+    /// More than [`MAX_CITATION_BYTES`].
+    #[error("a proof of {bytes} bytes is over the limit of {MAX_CITATION_BYTES}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
     },
     /// It does not begin with the block that the parent cites.
     #[error("the proof does not begin where the parent's citation is")]

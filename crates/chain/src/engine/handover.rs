@@ -17,7 +17,7 @@ use super::{
     Address, Arc, B256, Bytes, Call, Effect, Engine, Order, PeerMessage, Timer, ValidatorSet,
 };
 use alloy_consensus::Header;
-use types::{BlockRequests, CitationError, citation};
+use types::{BlockRequests, CitationError};
 
 use crate::import::ImportError;
 use crate::reader::next_time_ms;
@@ -148,7 +148,7 @@ impl Engine {
         let own = &self.requests;
         let parent_cites = self.head.header.parent_beacon_block_root;
         let cites = header.parent_beacon_block_root;
-        let has_hub = citation::hub_of(self.profile.chain_id).is_some();
+        let has_hub = self.profile.has_hub();
         let found = BlockRequests::from_requests(requests)
             .filter(|found| found.to_requests().iter().eq(requests))
             .ok_or(ImportError::Requests { number })?;
