@@ -1,14 +1,19 @@
 //! `causeway app`: applications, chains that are placed on cities.
 
+mod change;
+mod consent;
 mod create;
+mod owned;
 mod places;
+mod plan;
+mod show;
 
 use clap::{Args, Subcommand};
 use hub::abi::Application;
 use serde_json::{Value, json};
 
 use crate::exit::Usage;
-use crate::hub_client::words::{application_status, grouped};
+use crate::hub_client::words::application_status;
 use crate::hub_client::{Hub, HubOptions};
 use crate::terminal;
 
@@ -29,7 +34,19 @@ enum Command {
     /// Lists applications, the newest first.
     List(ListOptions),
     /// Shows an application: where it is placed, its rules, what it takes.
-    Show(ShowOptions),
+    Show(show::Options),
+    /// Has other cities keep an application, and waits until its chain went over to them.
+    Change(change::Options),
+    /// Calls off a change of its cities, as long as joining ones take in the chain.
+    Cancel(owned::Options),
+    /// Stops an application until it is resumed.
+    Suspend(owned::Options),
+    /// Goes on with a suspended application.
+    Resume(owned::Options),
+    /// Ends an application for ever.
+    Close(owned::Options),
+    /// Gives an application to another owner.
+    Owner(owned::OwnerOptions),
 }
 
 /// How many applications.
@@ -46,25 +63,17 @@ struct ListOptions {
     json: bool,
 }
 
-/// Which application.
-#[derive(Debug, Args)]
-#[command(args_override_self = true)]
-struct ShowOptions {
-    /// The application's number or name.
-    #[arg(value_name = "N|NAME")]
-    which: String,
-    #[command(flatten)]
-    hub: HubOptions,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     match options.command {
         Command::Create(options) => create::run(options).await,
         Command::List(options) => list(options).await,
-        Command::Show(options) => show(options).await,
+        Command::Show(options) => show::run(options).await,
+        Command::Change(options) => change::run(options).await,
+        Command::Cancel(options) => owned::cancel(options).await,
+        Command::Suspend(options) => owned::suspend(options).await,
+        Command::Resume(options) => owned::resume(options).await,
+        Command::Close(options) => owned::close(options).await,
+        Command::Owner(options) => owned::give(options).await,
     }
 }
 
@@ -98,50 +107,20 @@ async fn list(options: ListOptions) -> anyhow::Result<()> {
     terminal::list(&names, &rows)
 }
 
-async fn show(options: ShowOptions) -> anyhow::Result<()> {
-    let hub = Hub::open(&options.hub).await?;
-    let n = match options.which.parse::<u64>() {
-        Ok(n) => n,
+/// The number of the application that is called so.
+///
+/// # Errors
+///
+/// [`Usage`] when there is none, and when the hub does not answer.
+async fn find(hub: &Hub, which: &str) -> anyhow::Result<u64> {
+    match which.parse::<u64>() {
+        Ok(n) => Ok(n),
         // A name has a letter.
-        Err(_name) => hub
-            .application_named(&options.which)
-            .await?
-            .ok_or_else(|| Usage(format!("there is no application {:?}", options.which)))?,
-    };
-    let application = hub.application(n).await?;
-    let all = hub.cities().await?;
-    let placed: Vec<&hub::abi::City> = application
-        .cities
-        .iter()
-        .filter_map(|id| all.iter().find(|city| city.id == *id))
-        .collect();
-    let urls: Vec<String> = placed
-        .iter()
-        .filter(|city| !city.rpc.is_empty())
-        .map(|city| rpc_of(&city.rpc, application.chainId))
-        .collect();
-    if options.json {
-        let mut line = to_json(&application);
-        line["rpc"] = json!(urls);
-        return terminal::result(&serde_json::to_string(&line)?);
+        Err(_name) => {
+            let found = hub.application_named(which).await?;
+            Ok(found.ok_or_else(|| Usage(format!("there is no application {which:?}")))?)
+        }
     }
-    let taken = &application.taken;
-    let mut rows = vec![
-        ("Name", application.name.clone()),
-        ("Chain id", application.chainId.to_string()),
-        ("Status", application_status(application.status)),
-        ("Owner", application.owner.to_string()),
-        ("Hub's block", application.createdBlock.to_string()),
-        ("Gas a second", grouped(taken.gasPerSecond.into())),
-        ("Bytes", grouped(taken.bytesStored.into())),
-        ("Blocks a second", grouped(taken.blocksPerSecond.into())),
-    ];
-    rows.extend(placed.iter().map(|city| {
-        let words = format!("{}, {}, member {}", city.id, city.place, city.member);
-        ("City", words)
-    }));
-    rows.extend(urls.into_iter().map(|url| ("JSON-RPC", url)));
-    terminal::facts(&format!("Application {n}"), &rows)
 }
 
 /// Where a city whose RPC is at `rpc` answers for a chain.

@@ -217,6 +217,23 @@ impl Hub {
         C::abi_decode_returns(&answer).map_err(|source| HubError::Form { contract, source })
     }
 
+    /// Asks a contract whether it would take a transaction of `caller`'s now; gives the gas that it would use.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn would<C: SolCall>(
+        &self,
+        caller: Address,
+        contract: Address,
+        call: &C,
+    ) -> Result<u64, HubError> {
+        let data = Bytes::from(call.abi_encode());
+        let asked = json!({ "from": caller, "to": contract, "data": data });
+        let gas: Result<U256, AskError> = self.rpc.ask("eth_estimateGas", json!([asked])).await;
+        Ok(gas.map_err(refused)?.saturating_to())
+    }
+
     /// Sends a transaction to a contract, and waits for its block. What the contract would refuse now is refused before
     /// anything is signed.
     ///
@@ -231,9 +248,7 @@ impl Hub {
     ) -> Result<Receipt, HubError> {
         let input = Bytes::from(call.abi_encode());
         let from = signer.address();
-        let asked = json!({ "from": from, "to": contract, "data": input });
-        let gas: Result<U256, AskError> = self.rpc.ask("eth_estimateGas", json!([asked])).await;
-        let gas = gas.map_err(refused)?.saturating_to::<u64>();
+        let gas = self.would(from, contract, call).await?;
         let nonce: U64 = self
             .rpc
             .ask("eth_getTransactionCount", json!([from, "pending"]))

@@ -9,7 +9,7 @@
 
 mod founding;
 mod genesis_file;
-mod tolerance;
+pub(crate) mod tolerance;
 
 use std::path::{Path, PathBuf};
 

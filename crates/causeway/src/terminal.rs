@@ -97,6 +97,15 @@ impl Steps {
         title: &str,
         work: impl Future<Output = anyhow::Result<(T, String)>>,
     ) -> anyhow::Result<T> {
+        self.watched(title, async |_progress| work.await).await
+    }
+
+    /// The same of work that says meanwhile how far it is.
+    pub(crate) async fn watched<T>(
+        &mut self,
+        title: &str,
+        work: impl AsyncFnOnce(Progress) -> anyhow::Result<(T, String)>,
+    ) -> anyhow::Result<T> {
         self.done += 1;
         let place = format!("[{}/{}]", self.done, self.all);
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -107,7 +116,11 @@ impl Steps {
             bar.set_message(format!("{place} {title}"));
             bar.enable_steady_tick(Duration::from_millis(80));
         }
-        let outcome = work.await;
+        let progress = Progress {
+            bar: bar.clone(),
+            title: format!("{place} {title}"),
+        };
+        let outcome = work(progress).await;
         bar.finish_and_clear();
         let (value, note) = outcome?;
         let tick = if is_watched() {
@@ -117,5 +130,23 @@ impl Steps {
         };
         say(&format!("{tick} {place} {title}: {note}"));
         Ok(value)
+    }
+}
+
+/// How far a step is, for whoever looks; a pipe is told at its end.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    title: String,
+}
+
+impl Progress {
+    /// Shows that `done` of `all` are there.
+    pub(crate) fn at(&self, done: usize, all: usize) {
+        if is_watched() {
+            let bar = "█".repeat(done) + &"░".repeat(all.saturating_sub(done));
+            self.bar
+                .set_message(format!("{} {bar} {done} of {all}", self.title));
+        }
     }
 }

@@ -15,7 +15,7 @@ use hub::abi::{APPLICATIONS, City, IApplications, Specification};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{places, rpc_of};
+use super::{consent, places, rpc_of};
 use crate::cities::names::RpcUrl;
 use crate::exit::{Unfinished, Usage};
 use crate::hub_client::words::grouped;
@@ -102,11 +102,6 @@ enum Readers {
     Placed,
 }
 
-/// The person said no.
-#[derive(Debug, thiserror::Error)]
-#[error("not sent: it was not agreed to")]
-struct Declined;
-
 /// An application that was placed.
 #[derive(Debug)]
 struct Placed {
@@ -116,21 +111,16 @@ struct Placed {
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    if !options.yes && !terminal::can_ask() {
-        let words = "nobody can be asked whether to place it: give --yes";
-        return Err(Usage(String::from(words)).into());
-    }
+    consent::check(options.yes)?;
     check_name(&options.name)?;
     let signer = options.key.read().await?;
     let hub = Hub::open(&options.hub).await?;
     let all = hub.cities().await?;
-    let cities = places::resolve(&options.cities, &all)?;
+    let cities = places::resolve("--cities", &options.cities, &all)?;
     let specification = specification(&options, signer.address(), &cities);
     let quote = quote(&hub, &signer, &specification, &cities).await?;
     tell(&hub, &quote, &cities).await?;
-    if !options.yes && !terminal::ask("Place it?")? {
-        return Err(Declined.into());
-    }
+    consent::ask(options.yes, "Place it?")?;
     let mut steps = Steps::new(2);
     let placing = place(&hub, &signer, &specification);
     let placed = steps.step("place it", placing).await?;
@@ -239,7 +229,7 @@ async fn quote(
 }
 
 /// Which place a refusal speaks of, where it names a city by its number.
-fn hint(refusal: &Refusal, cities: &[&City]) -> Option<String> {
+pub(super) fn hint(refusal: &Refusal, cities: &[&City]) -> Option<String> {
     use crate::hub_client::abi::IRefusals::IRefusalsErrors as Error;
     let id = match refusal.error()? {
         Error::NoCapacity(error) => error.city,

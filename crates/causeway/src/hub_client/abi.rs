@@ -57,6 +57,11 @@ sol! {
     }
 
     #[derive(Debug)]
+    interface IHandovers {
+        function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash);
+    }
+
+    #[derive(Debug)]
     interface INames {
         function byName(string calldata name) external view returns (uint64);
     }
@@ -81,6 +86,14 @@ sol! {
         error SponsoredElsewhere(address account, uint32 member);
         error NotYet(uint64 n, uint64 from);
         error NothingThere(uint32 city, uint64 index);
+        error NothingChanges(uint64 n);
+        error TooManyLeave(uint64 n, uint256 leaving, uint256 most);
+        error NotPlaced(uint64 n, uint32 city);
+        error PlacedAlready(uint64 n, uint32 city);
+        error NoCityLeft(uint64 n);
+        error TooLateToCancel(uint64 n);
+        error CityNotRemoved(uint32 city, uint8 status);
+        error NotProven(uint64 n, uint8 rule);
         error UnknownCardVersion(uint64 version);
         error WrongNetwork(bytes32 network, bytes32 expected);
         error NoAuthority();

@@ -124,6 +124,44 @@ fn words(error: &Error) -> String {
                 e.index, e.city
             )
         }
+        Error::NothingChanges(e) => {
+            format!("nobody would leave or join application {}", e.n)
+        }
+        Error::TooManyLeave(e) => format!(
+            "{} cities would leave application {} at once, and at most {} may: the others certify the handover",
+            e.leaving, e.n, e.most
+        ),
+        Error::NotPlaced(e) => format!(
+            "application {} is not on city {}, or it is named twice",
+            e.n, e.city
+        ),
+        Error::PlacedAlready(e) => format!("application {} is on city {} already", e.n, e.city),
+        Error::NoCityLeft(e) => format!("no city would be left to application {}", e.n),
+        Error::TooLateToCancel(e) => format!(
+            "the new cities of application {} are named, and its chain may have gone over to them: wait until it is \
+             active, then change it back",
+            e.n
+        ),
+        Error::CityNotRemoved(e) => format!(
+            "only a removed city is expelled; city {} is {}",
+            e.city,
+            city_status(e.status)
+        ),
+        Error::NotProven(e) => format!(
+            "the handover of application {} is not proven: {}",
+            e.n,
+            named(
+                &[
+                    "its block is not above the last one shown",
+                    "its header does not name the new cities and the rules",
+                    "too few cities sign it",
+                    "its signers do not ascend",
+                    "a signer is none of the cities before",
+                    "a signature is not its signer's"
+                ],
+                e.rule
+            )
+        ),
         Error::UnknownCardVersion(e) => format!("a card of version {} is not known", e.version),
         Error::WrongNetwork(e) => format!(
             "the card is for the network {}, this one is {}: make it with `causeway city join --network` and this network's file",

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use hub::abi::{
-    APPLICATIONS, Application, CITIES, City, GOVERNANCE, IApplications, ICities, IGovernance,
-    IMembers, MEMBERS, Member,
+    APPLICATIONS, Application, CITIES, Change, City, GOVERNANCE, IApplications, ICities,
+    IGovernance, IMembers, MEMBERS, Member,
 };
 
-use super::abi::{INames, IProposals, Proposal};
+use super::abi::{IHandovers, INames, IProposals, Proposal};
 use super::{Hub, HubError};
 
 /// Entries that one question asks for.
@@ -110,6 +110,28 @@ impl Hub {
         };
         let n = self.view(APPLICATIONS, &question).await?;
         Ok((n > 0).then_some(n))
+    }
+
+    /// The change of an application's cities that is not over; in stage 0 if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn change_of(&self, n: u64) -> Result<Change, HubError> {
+        self.view(APPLICATIONS, &IApplications::changeOfCall { n })
+            .await
+    }
+
+    /// Height and hash of the last block with which an application's chain went over to other cities; `None` before the
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn handover_of(&self, n: u64) -> Result<Option<(u64, B256)>, HubError> {
+        let question = IHandovers::handoverOfCall { n };
+        let shown = self.view(APPLICATIONS, &question).await?;
+        Ok((shown.height > 0).then_some((shown.height, shown.blockHash)))
     }
 
     /// The greatest number of a proposal.
