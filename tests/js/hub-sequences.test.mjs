@@ -147,6 +147,7 @@ test("every sequence of 5 steps of a change on four cities of six, where one tha
     "show: NotProven",
     "expel: done",
     "expel: CityNotRemoved",
+    "close: done",
     "create: NoCapacity",
   ]) {
     assert.ok(figures.outcomes.get(outcome) > 0, outcome);
