@@ -2,7 +2,7 @@
 
 mod change;
 mod consent;
-mod create;
+pub(crate) mod create;
 mod owned;
 mod places;
 mod plan;

@@ -1,33 +1,40 @@
-//! `causeway demo`: the main job, shown from outside, over HTTP like any client.
+//! `causeway demo`: the main job, shown from outside, over JSON-RPC like any client.
 //!
 //! ```text
-//!  start four cities ▸ deploy a token through one ▸ transfer through another ▸ check certificate and proof from a third
-//!  ▸ stop one city ▸ go on
+//!  four institutions found a network ▸ a fifth is voted in, its city starts ▸ two applications are placed
+//!  ▸ transactions through one city, certificates and proofs from another
+//!  ▸ a city is removed by vote: its chains go on without it ▸ the fifth takes its place
 //! ```
+//!
+//! All cities run in this process, each with its own keys, data and links. A step's line is written once what it says was
+//! seen: in the hub, or in blocks and proofs that were checked.
 
-mod client;
+mod chain;
 mod token;
+mod votes;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
-use alloy_signer::SignerSync as _;
-use alloy_signer_local::PrivateKeySigner;
+use alloy_primitives::{Address, U64};
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use serde_json::{Value, json};
-use types::{BlockProof, Domain, ValidatorSet};
+use hub::abi::{APPLICATIONS, Application, CITIES, IApplications, ICities, Specification};
+use serde::Deserialize;
+use serde_json::json;
 
+use crate::application::create;
 use crate::city::City;
 use crate::dev::Ended;
-use crate::development::{Development, Plan};
+use crate::development::{self, Development, Plan};
+use crate::governance::act::{Act, Change};
+use crate::hub_client::registry::ACTIVE;
+use crate::hub_client::{Hub, HubOptions, JsonRpc};
 use crate::terminal::{self, Steps};
-use client::Client;
+use chain::{Chain, SENT};
 
-/// Starts a chain of four cities, deploys a token through one of them from an account that owns nothing, transfers it
-/// through another, checks what a third answers by its proofs, stops one, and goes on. Then it stays up.
+/// Founds a network of four institutions, votes a fifth in, places two applications and uses them, removes a city by vote,
+/// and has its chains go on without it; every line is checked. Then it stays up.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// End when everything was shown.
@@ -38,282 +45,415 @@ pub(crate) struct Options {
     port: u16,
 }
 
-/// Cities: the fewest of which one may fail.
-const CITIES: usize = 4;
+/// Cities that found the network: the fewest of which one may fail.
+const FOUNDERS: usize = 4;
+/// Where the fifth city is said to be.
+const FIFTH_PLACE: &str = "CN CAN";
+/// The city that is removed, by its number.
+const REMOVED: u32 = 4;
+/// Steps that are shown.
+const STEPS: usize = 13;
+/// How long one thing is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
-/// Tokens made, in the token's smallest unit.
-const SUPPLY: u64 = 1_000_000;
-/// Tokens sent.
-const SENT: u64 = 2_500;
+/// The network, as the demonstration runs and asks it.
+#[derive(Debug)]
+struct Network {
+    development: Development,
+    hub: Hub,
+}
+
+/// The two applications.
+#[derive(Debug)]
+struct Chains {
+    tickets: Chain,
+    cargo: Chain,
+}
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let end = Ended::listen()?;
-    let mut steps = Steps::new(7);
-    let mut chain = steps.step("start four cities", start(options.port)).await?;
-    let token = match show(&mut chain, &mut steps).await {
-        Ok(token) => token,
-        Err(error) => {
-            chain.stop().await;
-            return Err(error);
-        }
+    let mut end = Ended::listen()?;
+    let mut steps = Steps::timed(STEPS);
+    let founding = Box::pin(found(options.port));
+    let title = "four institutions found a network";
+    let mut network = Box::pin(steps.step(title, founding)).await?;
+    let outcome = tokio::select! {
+        outcome = Box::pin(show(&mut network, &mut steps)) => outcome.map(Some),
+        () = end.wait() => Ok(None),
     };
-    let urls: Vec<String> = chain.cities.iter().map(City::rpc_url).collect();
-    terminal::result(&format!(
-        "HTTP       {}\nWebSocket  {}\nChain id   {}\nToken      {token}",
-        urls.join(" "),
-        chain.cities[0].ws_url(),
-        chain.genesis().record.chain_id
-    ))?;
-    if !options.exit {
+    let told = match &outcome {
+        Ok(Some(chains)) => tell(&network, chains),
+        Ok(None) | Err(_) => Ok(()),
+    };
+    if told.is_ok() && matches!(outcome, Ok(Some(_))) && !options.exit {
         terminal::say(
-            "\nThe chain stays up with three of its four cities: try it with your own tools. Ctrl-C ends it.",
+            "\nThe network stays up: try it with your own tools. Gas is free. Ctrl-C ends it.",
         );
         end.wait().await;
     }
-    chain.stop().await;
+    network.development.stop().await;
+    outcome.and(told)
+}
+
+/// Everything after the founding.
+async fn show(network: &mut Network, steps: &mut Steps) -> anyhow::Result<Chains> {
+    let title = "a fifth institution is voted in";
+    let newcomer = steps.step(title, network.admit()).await?;
+    let starting = Box::pin(network.start_fifth(newcomer));
+    steps
+        .step("its city starts and follows the hub", starting)
+        .await?;
+    let network = &*network;
+    let placing = Box::pin(network.place_both());
+    let mut chains = steps.step("two applications are placed", placing).await?;
+    let Chains { tickets, cargo } = &mut chains;
+    steps
+        .step(
+            "tickets: a token through city 1, from an account that owns nothing",
+            network.deploy(tickets, 1),
+        )
+        .await?;
+    steps
+        .step(
+            "tickets: a transfer through city 2, checked from city 3",
+            network.transfer(tickets, 2, 3),
+        )
+        .await?;
+    steps
+        .step("cargo: a token through city 5", network.deploy(cargo, 5))
+        .await?;
+    steps
+        .step(
+            "cargo: a transfer through city 5, checked from city 1",
+            network.transfer(cargo, 5, 1),
+        )
+        .await?;
+    steps
+        .step("city 4 is removed by vote", network.remove())
+        .await?;
+    let title = "both chains go over to the cities that are left";
+    steps.step(title, network.left(tickets, cargo)).await?;
+    steps
+        .step("nobody talks with city 4 any more", network.shut_out())
+        .await?;
+    let title = "both go on without it: a transfer each";
+    steps.step(title, network.go_on(tickets, cargo)).await?;
+    let title = "the fifth city takes its place in tickets, and proves a transfer";
+    steps.step(title, network.replace(tickets)).await?;
+    Ok(chains)
+}
+
+/// The addresses, as result.
+fn tell(network: &Network, chains: &Chains) -> anyhow::Result<()> {
+    let hub_id = network.development.genesis().record.chain_id;
+    let urls = |numbers: &[usize], path: &str| {
+        let urls = numbers
+            .iter()
+            .filter_map(|number| network.development.cities.get(number - 1))
+            .map(|city| format!("{}{path}", city.rpc_url()));
+        urls.collect::<Vec<String>>().join("\n           ")
+    };
+    terminal::result(&format!("Hub        chain {hub_id}"))?;
+    terminal::result(&format!("           {}", urls(&[1, 2, 3, 5], "")))?;
+    for (chain, cities) in [
+        (&chains.tickets, [1, 2, 3, 5].as_slice()),
+        (&chains.cargo, &[1, 2, 5]),
+    ] {
+        let (name, id) = (&chain.name, chain.chain_id);
+        terminal::result(&format!("{name:<10} chain {id}, token {}", chain.token))?;
+        let path = format!("/chain/{id}");
+        terminal::result(&format!("           {}", urls(cities, &path)))?;
+    }
     Ok(())
 }
 
-async fn start(port: u16) -> anyhow::Result<(Development, String)> {
-    let chain = Development::start(Plan {
+/// Founds the network, and reads from its hub who founded it.
+async fn found(port: u16) -> anyhow::Result<(Network, String)> {
+    let development = Development::start(Plan {
         listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
         data: None,
-        cities: Some(CITIES),
+        cities: Some(FOUNDERS),
         chain_id: None,
         block_interval_ms: 0,
         cors: Vec::new(),
         hosts: Vec::new(),
-        hub: false,
+        hub: true,
         metrics: None,
     })
     .await?;
-    let urls: Vec<String> = chain.cities.iter().map(City::rpc_url).collect();
-    let note = format!("serving at {}", urls.join(" "));
-    Ok((chain, note))
-}
-
-/// A client of one city.
-async fn client(chain: &Development, city: usize) -> anyhow::Result<Client> {
-    let address = chain.cities[city].address();
-    Client::connect(address.context("the city serves no RPC")?).await
-}
-
-/// Everything after the start; the token's address.
-async fn show(chain: &mut Development, steps: &mut Steps) -> anyhow::Result<Address> {
-    let chain_id = chain.genesis().record.chain_id;
-    let domain = Domain::new(chain_id, chain.genesis().network_id);
-    let validators = chain.genesis().validators.clone();
-    // An account that nobody funded: gas is free.
-    let sender = Sender {
-        key: PrivateKeySigner::random(),
-        chain_id: chain_id.get(),
+    let url = development.cities[0].rpc_url();
+    let hub = Hub::open(&HubOptions { hub: url.parse()? }).await?;
+    let network = Network { development, hub };
+    let (members, cities) = match (network.hub.members().await, network.hub.cities().await) {
+        (Ok(members), Ok(cities)) => (members.len(), cities),
+        (Err(error), _) | (_, Err(error)) => {
+            network.development.stop().await;
+            return Err(error.into());
+        }
     };
-    let friend = Address::repeat_byte(0x42);
+    let places: Vec<&str> = cities.iter().map(|city| city.place.as_str()).collect();
+    let note = format!("{members} members, cities in {}", places.join(", "));
+    Ok((network, note))
+}
 
-    let mut first = client(chain, 0).await?;
-    let receipt = steps
-        .step(
-            "deploy a token through city 1, from an account that owns nothing",
-            deploy(&mut first, &sender),
-        )
-        .await?;
-    let deployed = token_of(&receipt)?;
-    let mut second = client(chain, 1).await?;
-    wait_for(&mut second, &receipt).await?;
-    let work = transfer(&mut second, &sender, 1, deployed, friend);
-    let block = steps.step("transfer through city 2", work).await?;
-    let mut third = client(chain, 2).await?;
-    let (state_root, number) = steps
-        .step(
-            "check the block's certificate, from city 3",
-            certified(&mut third, &domain, &validators, &block),
-        )
-        .await?;
-    let sent = U256::from(SENT);
-    let work = proven(&mut third, deployed, friend, number, state_root, sent);
-    steps
-        .step("check the balance by its proof, from city 3", work)
-        .await?;
+impl Network {
+    /// JSON-RPC of city `number`.
+    fn rpc(&self, number: usize) -> anyhow::Result<JsonRpc> {
+        let city: &City = &self.development.cities[number - 1];
+        Ok(JsonRpc::new(&city.rpc_url().parse()?)?)
+    }
 
-    steps
-        .step("stop city 4", async {
-            chain.stop_city(3).await;
-            Ok(((), String::from("three of four are left")))
+    /// Members vote a fifth in, of which there is a card so far.
+    async fn admit(&self) -> anyhow::Result<(development::Newcomer, String)> {
+        let accounts = &self.development.accounts;
+        let authority = accounts[FOUNDERS].address();
+        let newcomer = self.development.newcomer(authority, FIFTH_PLACE)?;
+        let (card, proof) = newcomer.card.to_abi();
+        let card = Box::new(card);
+        let act = Act::Admit { card, proof };
+        let voters: Vec<_> = accounts.iter().take(FOUNDERS).collect();
+        let reason = "It runs a city in Canton.";
+        let decided = votes::decide(&self.hub, &act, reason, &voters).await?;
+        let member = self.hub.member_of(authority).await?;
+        let member = member.context("the hub does not know the new member")?;
+        let note = format!(
+            "member {member}, by {} of {} votes, in the hub's block {}",
+            decided.votes, decided.members, decided.block
+        );
+        Ok((newcomer, note))
+    }
+
+    /// Starts the fifth city in a folder of its own, waits until it has the hub as the others have it, and offers it.
+    async fn start_fifth(
+        &mut self,
+        newcomer: development::Newcomer,
+    ) -> anyhow::Result<((), String)> {
+        let registered = self.hub.cities().await?;
+        let node = newcomer.card.address;
+        let city = registered.iter().find(|city| city.node == node);
+        let id = city.context("the hub does not know the new city")?.id;
+        self.development.join(newcomer, &registered).await?;
+        let authority = &self.development.accounts[FOUNDERS];
+        let offer = development::offer();
+        let call = ICities::setOfferCall { id, offer };
+        let receipt = self.hub.send(authority, CITIES, &call).await?;
+        let number = receipt.block_number;
+        let wanted = block_hash(&self.rpc(1)?, number).await?;
+        let fifth = self.rpc(FOUNDERS + 1)?;
+        within("the fifth city has the hub's latest block", async || {
+            Ok(block_hash(&fifth, number).await? == wanted)
         })
         .await?;
-    let work = go_on(&mut first, &mut third, &sender, deployed, friend);
-    let (block, state_root) = steps.step("transfer again through city 1", work).await?;
-    let balance = proven(&mut third, deployed, friend, block, state_root, sent + sent);
-    balance.await?;
-    Ok(deployed)
-}
+        ensure!(wanted.is_some(), "the hub's block {number} is gone");
+        let note = format!("city {id} has the hub's block {number} as city 1 has it");
+        Ok(((), note))
+    }
 
-/// One more transfer, read back from another city with its certificate.
-async fn go_on(
-    writer: &mut Client,
-    reader: &mut Client,
-    sender: &Sender,
-    token: Address,
-    friend: Address,
-) -> anyhow::Result<((u64, B256), String)> {
-    let (receipt, _note) = transfer(writer, sender, 2, token, friend).await?;
-    let number = number_of(&receipt)?;
-    let proof = block_proof(reader, &receipt).await?;
-    let note = format!("final in block {number}, without city 4");
-    Ok(((number, proof.read()?.header.state_root), note))
-}
+    async fn place_both(&self) -> anyhow::Result<(Chains, String)> {
+        let tickets = self.place("tickets", &[1, 2, 3, 4]).await?;
+        let cargo = self.place("cargo", &[1, 2, 4, 5]).await?;
+        let note = String::from("tickets on cities 1, 2, 3, 4; cargo on 1, 2, 4, 5; all serve it");
+        Ok((Chains { tickets, cargo }, note))
+    }
 
-/// Waits until a city has a transaction that is final in another: that may be a moment later.
-async fn wait_for(client: &mut Client, receipt: &Value) -> anyhow::Result<()> {
-    let hash = serde_json::from_value(receipt["transactionHash"].clone())?;
-    client.receipt(hash).await?;
-    Ok(())
-}
-
-/// The proof of the receipt's block.
-async fn block_proof(client: &mut Client, receipt: &Value) -> anyhow::Result<BlockProof> {
-    wait_for(client, receipt).await?;
-    client
-        .ask("causeway_getBlockProof", json!([receipt["blockNumber"]]))
-        .await
-}
-
-/// Who signs.
-#[derive(Debug)]
-struct Sender {
-    key: PrivateKeySigner,
-    chain_id: u64,
-}
-
-impl Sender {
-    /// Signs and sends a transaction and waits for its receipt.
-    async fn send(
-        &self,
-        client: &mut Client,
-        nonce: u64,
-        to: TxKind,
-        input: Bytes,
-    ) -> anyhow::Result<Value> {
-        let mut call = json!({ "from": self.key.address(), "data": input });
-        if let TxKind::Call(to) = to {
-            call["to"] = json!(to);
-        }
-        let gas: U256 = client.ask("eth_estimateGas", json!([call])).await?;
-        let transaction = TxEip1559 {
-            chain_id: self.chain_id,
-            nonce,
-            gas_limit: gas.try_into().context("an estimate above 64 bits")?,
-            to,
-            input,
-            ..TxEip1559::default()
+    /// Places an application on cities, and waits until each serves the same first block.
+    async fn place(&self, name: &str, cities: &[u32]) -> anyhow::Result<Chain> {
+        let owner = &self.development.accounts[0];
+        let specification = Specification {
+            name: name.to_owned(),
+            cities: cities.to_vec(),
+            owner: owner.address(),
+            gasLimit: 0,
+            gasPerSecond: 1_000_000,
+            bytesStored: 1 << 30,
+            blocksPerSecond: 10,
+            feeRule: 0,
+            admission: 0,
+            readers: 0,
+            minimumIntervalMs: 0,
+            allowConcentration: false,
         };
-        let signature = self.key.sign_hash_sync(&transaction.signature_hash())?;
-        let signed = TxEnvelope::from(transaction.into_signed(signature));
-        let hash: B256 = client
-            .ask(
-                "eth_sendRawTransaction",
-                json!([hex::encode_prefixed(signed.encoded_2718())]),
-            )
-            .await?;
-        let receipt = client.receipt(hash).await?;
+        let (placed, _note) = create::place(&self.hub, owner, &specification).await?;
+        let mut served = Vec::new();
+        for id in cities {
+            served.push((*id, self.rpc(*id as usize)?.url().to_owned()));
+        }
+        let (first, _note) = create::served(&served, placed.chain_id).await?;
+        ensure!(first.is_some(), "no city serves {name}");
+        let application = self.hub.application(placed.n).await?;
         ensure!(
-            receipt["status"] == "0x1",
-            "the transaction failed: {receipt}"
+            application.cities.len() == cities.len(),
+            "{name} is on other cities"
         );
-        Ok(receipt)
+        let network = self.development.genesis().network_id;
+        Chain::from_genesis(&application, network, &self.rpc(1)?).await
+    }
+
+    async fn deploy(&self, chain: &mut Chain, city: usize) -> anyhow::Result<((), String)> {
+        let block = chain.deploy(&self.rpc(city)?).await?;
+        Ok(((), format!("{}, final in block {block}", chain.token)))
+    }
+
+    async fn transfer(
+        &self,
+        chain: &mut Chain,
+        writer: usize,
+        reader: usize,
+    ) -> anyhow::Result<((), String)> {
+        let checked = chain
+            .transfer(&self.rpc(writer)?, &self.rpc(reader)?)
+            .await?;
+        let note = format!(
+            "{SENT} sent; block {} signed by {} of {} cities, balance by its proof",
+            checked.number, checked.signers, checked.cities
+        );
+        Ok(((), note))
+    }
+
+    /// Members vote a city out.
+    async fn remove(&self) -> anyhow::Result<((), String)> {
+        let accounts = &self.development.accounts;
+        let voters: Vec<_> = accounts
+            .iter()
+            .take(FOUNDERS + 1)
+            .zip(1..)
+            .filter(|(_account, number)| *number != REMOVED)
+            .map(|(account, _number)| account)
+            .collect();
+        let act = Act::City {
+            change: Change::Remove,
+            id: REMOVED,
+        };
+        let decided = votes::decide(&self.hub, &act, "It was sold.", &voters).await?;
+        let note = format!(
+            "{} of {} members are for it, in the hub's block {}",
+            decided.votes, decided.members, decided.block
+        );
+        Ok(((), note))
+    }
+
+    /// Waits until the removed city has left both, and checks that the chains themselves name the others.
+    async fn left(&self, tickets: &mut Chain, cargo: &mut Chain) -> anyhow::Result<((), String)> {
+        let mut notes = Vec::new();
+        for chain in [tickets, cargo] {
+            notes.push(
+                self.handed_over(chain, |cities| !cities.contains(&REMOVED))
+                    .await?,
+            );
+        }
+        Ok(((), notes.join("; ")))
+    }
+
+    /// Waits until an application is active on cities that are `wanted`, and its chain has named the same.
+    async fn handed_over(
+        &self,
+        chain: &mut Chain,
+        wanted: impl Fn(&[u32]) -> bool,
+    ) -> anyhow::Result<String> {
+        let what = format!("{} has its new cities", chain.name);
+        within(&what, async || {
+            let application: Application = self.hub.application(chain.n).await?;
+            Ok(application.status == ACTIVE && wanted(&application.cities))
+        })
+        .await?;
+        let application = self.hub.application(chain.n).await?;
+        let handover = self.hub.handover_of(chain.n).await?;
+        let (height, _hash) = handover.context("the hub was shown no handover")?;
+        let city = self.rpc(1)?;
+        within(
+            "city 1 has the block with which the chain goes over",
+            async || Ok(chain.latest(&city).await? >= height),
+        )
+        .await?;
+        chain.catch_up(&city, height).await?;
+        let mut named: Vec<Address> = chain.cities();
+        let mut registered = application.validators;
+        named.sort_unstable();
+        registered.sort_unstable();
+        ensure!(
+            named == registered,
+            "{} names other cities than the hub",
+            chain.name
+        );
+        let cities: Vec<String> = application.cities.iter().map(u32::to_string).collect();
+        Ok(format!(
+            "{} to {} with block {height}",
+            chain.name,
+            in_order(cities)
+        ))
+    }
+
+    /// Waits until the removed city is connected with nobody.
+    async fn shut_out(&self) -> anyhow::Result<((), String)> {
+        let removed = self.rpc(REMOVED as usize)?;
+        within("the removed city is connected with nobody", async || {
+            let peers: U64 = removed.ask("net_peerCount", json!([])).await?;
+            Ok(peers.is_zero())
+        })
+        .await?;
+        Ok(((), String::from("it runs, and is connected with no city")))
+    }
+
+    async fn go_on(&self, tickets: &mut Chain, cargo: &mut Chain) -> anyhow::Result<((), String)> {
+        let tickets = tickets.transfer(&self.rpc(1)?, &self.rpc(2)?).await?;
+        let cargo = cargo.transfer(&self.rpc(2)?, &self.rpc(5)?).await?;
+        let note = format!(
+            "signed by {} of {} and {} of {} cities, balances by their proofs",
+            tickets.signers, tickets.cities, cargo.signers, cargo.cities
+        );
+        Ok(((), note))
+    }
+
+    /// The owner of an application adds the fifth city, which takes the chain in and answers for it.
+    async fn replace(&self, chain: &mut Chain) -> anyhow::Result<((), String)> {
+        let fifth = u32::try_from(FOUNDERS + 1)?;
+        let call = IApplications::changeCall {
+            n: chain.n,
+            leaving: Vec::new(),
+            joining: vec![fifth],
+            allowConcentration: false,
+        };
+        let owner = &self.development.accounts[0];
+        self.hub.send(owner, APPLICATIONS, &call).await?;
+        let note = self
+            .handed_over(chain, |cities| cities.contains(&fifth))
+            .await?;
+        let checked = chain.transfer(&self.rpc(1)?, &self.rpc(5)?).await?;
+        let note = format!(
+            "{note}; block {} signed by {} of {} cities",
+            checked.number, checked.signers, checked.cities
+        );
+        Ok(((), note))
     }
 }
 
-async fn deploy(client: &mut Client, sender: &Sender) -> anyhow::Result<(Value, String)> {
-    let receipt = sender
-        .send(
-            client,
-            0,
-            TxKind::Create,
-            token::creation(U256::from(SUPPLY))?,
-        )
-        .await?;
-    let note = format!(
-        "{}, final in block {}",
-        token_of(&receipt)?,
-        number_of(&receipt)?
-    );
-    Ok((receipt, note))
+fn in_order(mut cities: Vec<String>) -> String {
+    cities.sort_unstable();
+    cities.join(", ")
 }
 
-async fn transfer(
-    client: &mut Client,
-    sender: &Sender,
-    nonce: u64,
-    token: Address,
-    friend: Address,
-) -> anyhow::Result<(Value, String)> {
-    let input = token::transfer(friend, U256::from(SENT));
-    let receipt = sender
-        .send(client, nonce, TxKind::Call(token), input)
-        .await?;
-    let note = format!(
-        "{SENT} to {friend}, final in block {}",
-        number_of(&receipt)?
-    );
-    Ok((receipt, note))
+#[derive(Debug, Deserialize)]
+struct Block {
+    hash: alloy_primitives::B256,
 }
 
-async fn certified(
-    client: &mut Client,
-    domain: &Domain,
-    validators: &ValidatorSet,
-    receipt: &Value,
-) -> anyhow::Result<((B256, u64), String)> {
-    let number = number_of(receipt)?;
-    let proof = block_proof(client, receipt).await?;
-    let signers = types::Certificate::decode(&proof.certificate)?
-        .signatures
-        .len();
-    let proven = proof.verify(domain, validators)?;
-    ensure!(
-        json!(proven.hash) == receipt["blockHash"],
-        "the certificate is for another block"
-    );
-    let total = validators.validators().len();
-    let note = format!(
-        "signed by {signers} of {total} cities: block {number} is {}",
-        proven.hash
-    );
-    Ok(((proven.header.state_root, number), note))
+/// The hash of a city's block, if it has it.
+async fn block_hash(city: &JsonRpc, number: U64) -> anyhow::Result<Option<alloy_primitives::B256>> {
+    let asked = json!([number, false]);
+    let block: Option<Block> = city.ask("eth_getBlockByNumber", asked).await?;
+    Ok(block.map(|block| block.hash))
 }
 
-async fn proven(
-    client: &mut Client,
-    token: Address,
-    friend: Address,
-    number: u64,
-    state_root: B256,
-    expected: U256,
-) -> anyhow::Result<((), String)> {
-    let slot = token::balance_slot(friend);
-    let proof: Value = client
-        .ask(
-            "eth_getProof",
-            json!([token, [slot], format!("{number:#x}")]),
-        )
-        .await?;
-    let balance = token::check_balance(&proof, token, slot, state_root)?;
-    ensure!(
-        balance == expected,
-        "the proof shows {balance}, not {expected}"
-    );
-    Ok((
-        (),
-        format!("{balance}, proven from the certified state root to the token's storage"),
-    ))
-}
-
-fn token_of(receipt: &Value) -> anyhow::Result<Address> {
-    Ok(serde_json::from_value(receipt["contractAddress"].clone())?)
-}
-
-fn number_of(receipt: &Value) -> anyhow::Result<u64> {
-    let number: U256 = serde_json::from_value(receipt["blockNumber"].clone())?;
-    number.try_into().context("a block number above 64 bits")
+/// Looks until it is so, for a bounded time.
+async fn within(what: &str, is_so: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let wait = async {
+        while !is_so().await? {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .with_context(|| format!("not within {} s: {what}", PATIENCE.as_secs()))?
 }

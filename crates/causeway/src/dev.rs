@@ -84,7 +84,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         metrics: options.metrics,
     };
     // Before anything is promised, so that an early signal ends it in order as well.
-    let end = Ended::listen()?;
+    let mut end = Ended::listen()?;
     let development = Development::start(plan).await?;
     if options.json {
         terminal::result(&ready_line(&development)?)?;
@@ -112,7 +112,7 @@ impl Ended {
         })
     }
 
-    pub(crate) async fn wait(mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -6,6 +6,7 @@
 //! ```
 
 mod hub;
+mod newcomer;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -26,6 +27,8 @@ use types::{ChainId, Founding, Record, Validator, ValidatorSet};
 
 use crate::cities::keys::{self, TLS_FILE};
 use crate::city::{City, SEND_WAIT, Serving};
+pub(crate) use hub::offer;
+pub(crate) use newcomer::Newcomer;
 
 /// The mnemonic of the development accounts; anybody knows it.
 pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
@@ -81,9 +84,10 @@ pub(crate) struct Plan {
 /// A running development chain.
 #[derive(Debug)]
 pub(crate) struct Development {
-    /// At least one. A city that was stopped is not here any more.
+    /// At least one.
     pub(crate) cities: Vec<City>,
     pub(crate) accounts: Vec<PrivateKeySigner>,
+    plan: Plan,
     data: PathBuf,
     // Last, so that it outlives what writes to it.
     temporary: Option<TempDir>,
@@ -109,33 +113,45 @@ impl Development {
         let accounts = accounts()?;
         // Blocks while the logs are read: nothing else runs yet.
         let hosts = tokio::task::block_in_place(|| hosts(&plan, &data))?;
-        let mut cities = Vec::with_capacity(hosts.len());
-        for (host, index) in hosts.into_iter().zip(0_u16..) {
-            let mut listen = plan.listen;
-            if listen.port() != 0 {
-                let port = listen.port().checked_add(index);
-                listen.set_port(port.context("--port: not enough ports after it for all cities")?);
-            }
-            let serving = Serving {
-                listen: Some(listen),
-                cors: Cors {
-                    loopback: true,
-                    origins: plan.cors.clone(),
-                },
-                hosts: plan.hosts.clone(),
-                accounts: accounts.clone(),
-                send_wait: SEND_WAIT,
-                name: String::from("development"),
-                metrics: plan.metrics.filter(|_| index == 0),
-            };
-            cities.push(City::serve(host, serving).await?);
-        }
-        meet(&cities).await;
-        Ok(Self {
-            cities,
+        let mut development = Self {
+            cities: Vec::with_capacity(hosts.len()),
             accounts,
+            plan,
             data,
             temporary,
+        };
+        for (host, index) in hosts.into_iter().zip(0..) {
+            let serving = development.serving(index)?;
+            development.cities.push(City::serve(host, serving).await?);
+        }
+        meet(&development.cities).await;
+        Ok(development)
+    }
+
+    /// Where the city at this place serves RPC.
+    fn listen_of(&self, index: usize) -> anyhow::Result<SocketAddr> {
+        let mut listen = self.plan.listen;
+        if listen.port() != 0 {
+            let port = listen.port().checked_add(u16::try_from(index)?);
+            listen.set_port(port.context("--port: not enough ports after it for all cities")?);
+        }
+        Ok(listen)
+    }
+
+    /// How the city at this place is served.
+    fn serving(&self, index: usize) -> anyhow::Result<Serving> {
+        let plan = &self.plan;
+        Ok(Serving {
+            listen: Some(self.listen_of(index)?),
+            cors: Cors {
+                loopback: true,
+                origins: plan.cors.clone(),
+            },
+            hosts: plan.hosts.clone(),
+            accounts: self.accounts.clone(),
+            send_wait: SEND_WAIT,
+            name: String::from("development"),
+            metrics: plan.metrics.filter(|_| index == 0),
         })
     }
 
@@ -152,11 +168,6 @@ impl Development {
     /// What the chain began with.
     pub(crate) fn genesis(&self) -> &Genesis {
         self.cities[0].host.genesis()
-    }
-
-    /// Stops one city; the others go on.
-    pub(crate) async fn stop_city(&mut self, index: usize) {
-        self.cities.remove(index).stop().await;
     }
 
     /// Ends everything in order.

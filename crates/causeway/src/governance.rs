@@ -7,7 +7,7 @@
 //!
 //! One vote an institution. What a proposal does is readable before anybody votes: `show` tells it in words, from its bytes.
 
-mod act;
+pub(crate) mod act;
 mod propose;
 
 use clap::{ArgGroup, Args, Subcommand};

@@ -45,7 +45,7 @@ struct Arguments {
 enum Command {
     /// Runs a development chain that ethers, viem, web3.py, cast, Hardhat and wallets can use.
     Dev(dev::Options),
-    /// Shows the main job: starts a chain, deploys a token, transfers it, and checks the proofs.
+    /// Shows the main job: a network is founded, a city joins and one is removed by vote, and applications go on.
     Demo(demo::Options),
     /// Makes, runs and offers a city: a node that an institution runs in a place.
     City(cities::Options),
@@ -65,7 +65,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::start(&arguments.telemetry);
+    let log = match &arguments.command {
+        // Of a city that is removed, others warn; who looks is told in steps.
+        Command::Demo(_) => "error",
+        _ => "warn",
+    };
+    telemetry::start(&arguments.telemetry, log);
     let outcome = match arguments.command {
         Command::Dev(options) => {
             city::runtime().and_then(|runtime| runtime.block_on(dev::run(options)))

@@ -10,9 +10,9 @@ use tracing_subscriber::filter::ParseError;
 /// How much is told, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What to log, as `tracing` directives: `warn`, `info`, `info,node=debug`.
-    #[arg(long, global = true, default_value = "warn", value_name = "DIRECTIVES")]
-    log: String,
+    /// What to log, as `tracing` directives: `warn`, `info`, `info,node=debug` [default: warn; of the demonstration error].
+    #[arg(long, global = true, value_name = "DIRECTIVES")]
+    log: Option<String>,
     /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     log_format: Format,
@@ -48,10 +48,11 @@ static REPLACE: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new()
 /// What the command line says; set once.
 static STARTED_WITH: OnceLock<String> = OnceLock::new();
 
-/// Starts logging. Directives that make no sense are taken as `warn`.
-pub(crate) fn start(options: &Options) {
-    let filter = filter(&options.log);
-    STARTED_WITH.get_or_init(|| options.log.clone());
+/// Starts logging, `otherwise` where the command line does not say what. Directives that make no sense are taken as `warn`.
+pub(crate) fn start(options: &Options, otherwise: &str) {
+    let directives = options.log.as_deref().unwrap_or(otherwise);
+    let filter = filter(directives);
+    STARTED_WITH.get_or_init(|| directives.to_owned());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

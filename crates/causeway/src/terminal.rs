@@ -6,6 +6,7 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 /// Whether a person looks at standard error.
 pub(crate) fn is_watched() -> bool {
@@ -79,16 +80,33 @@ pub(crate) fn ask(question: &str) -> anyhow::Result<bool> {
     ))
 }
 
+/// Widest bar, in characters.
+const BAR: usize = 40;
+
 /// Steps of something that takes a while: a spinner that becomes a tick on a terminal, lines in a pipe.
 #[derive(Debug)]
 pub(crate) struct Steps {
     done: usize,
     all: usize,
+    is_timed: bool,
 }
 
 impl Steps {
     pub(crate) const fn new(all: usize) -> Self {
-        Self { done: 0, all }
+        Self {
+            done: 0,
+            all,
+            is_timed: false,
+        }
+    }
+
+    /// Steps that tell how long they took.
+    pub(crate) const fn timed(all: usize) -> Self {
+        Self {
+            done: 0,
+            all,
+            is_timed: true,
+        }
     }
 
     /// Shows a step while `work` runs, and what came of it afterwards.
@@ -120,9 +138,13 @@ impl Steps {
             bar: bar.clone(),
             title: format!("{place} {title}"),
         };
+        let begun = Instant::now();
         let outcome = work(progress).await;
         bar.finish_and_clear();
-        let (value, note) = outcome?;
+        let (value, mut note) = outcome?;
+        if self.is_timed {
+            note.push_str(&format!(" ({} ms)", begun.elapsed().as_millis()));
+        }
         let tick = if is_watched() {
             "\u{1b}[32m✓\u{1b}[0m"
         } else {
@@ -144,7 +166,9 @@ impl Progress {
     /// Shows that `done` of `all` are there.
     pub(crate) fn at(&self, done: usize, all: usize) {
         if is_watched() {
-            let bar = "█".repeat(done) + &"░".repeat(all.saturating_sub(done));
+            let width = all.min(BAR);
+            let full = done.min(all) * width / all.max(1);
+            let bar = "█".repeat(full) + &"░".repeat(width - full);
             self.bar
                 .set_message(format!("{} {bar} {done} of {all}", self.title));
         }

@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Cities that are to keep it as well: numbers or places with one city, like "CN CAN,7".
     #[arg(long, value_name = "LIST")]
     add: Option<String>,
-    /// Cities that are to keep it no longer, a third of them less one at most: numbers or places.
+    /// Cities that are to keep it no longer: numbers or places. At most as many at once as may fail, or one.
     #[arg(long, value_name = "LIST")]
     remove: Option<String>,
     /// Let one member hold so many of the cities that the chain stands or falls with it; one to three cities need it.

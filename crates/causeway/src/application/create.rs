@@ -104,9 +104,11 @@ enum Readers {
 
 /// An application that was placed.
 #[derive(Debug)]
-struct Placed {
-    n: u64,
-    chain_id: u64,
+pub(crate) struct Placed {
+    /// Its number.
+    pub(crate) n: u64,
+    /// Its chain's id.
+    pub(crate) chain_id: u64,
     hub_block: u64,
 }
 
@@ -129,7 +131,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .filter(|city| !city.rpc.is_empty())
         .map(|city| rpc_of(&city.rpc, placed.chain_id))
         .collect();
-    let waiting = served(&cities, placed.chain_id);
+    let told: Vec<(u32, String)> = cities
+        .iter()
+        .map(|city| (city.id, city.rpc.clone()))
+        .collect();
+    let waiting = served(&told, placed.chain_id);
     let first = steps.step("wait for its cities", waiting).await?;
     if options.json {
         let line = json!({
@@ -270,7 +276,12 @@ fn price(price: U256) -> String {
     u128::try_from(price).map_or_else(|_large| price.to_string(), grouped)
 }
 
-async fn place(
+/// Places it, in one transaction; what became of it, and words for it.
+///
+/// # Errors
+///
+/// When the hub refuses, or tells of no application.
+pub(crate) async fn place(
     hub: &Hub,
     signer: &PrivateKeySigner,
     specification: &Specification,
@@ -297,18 +308,26 @@ async fn place(
     Ok((placed, note))
 }
 
-/// Waits until each city that tells where it answers has the chain's first block, and gives that block's hash.
-async fn served(cities: &[&City], chain_id: u64) -> anyhow::Result<(Option<String>, String)> {
+/// Waits until each of `cities`, by number and JSON-RPC, that tells where it answers has the chain's first block, and gives
+/// that block's hash.
+///
+/// # Errors
+///
+/// When one does not have it in time, or another.
+pub(crate) async fn served(
+    cities: &[(u32, String)],
+    chain_id: u64,
+) -> anyhow::Result<(Option<String>, String)> {
     let mut asked = JoinSet::new();
     let mut silent = 0;
-    for city in cities {
-        let url: Option<RpcUrl> = city.rpc.parse().ok();
+    for (id, rpc) in cities {
+        let url: Option<RpcUrl> = rpc.parse().ok();
         let rpc = url.and_then(|url| JsonRpc::new(&url).ok());
         let Some(rpc) = rpc.map(|rpc| rpc.chain(chain_id)) else {
             silent += 1;
             continue;
         };
-        let id = city.id;
+        let id = *id;
         asked.spawn(async move {
             let found = tokio::time::timeout(PATIENCE, first_block(&rpc)).await;
             (id, rpc, found.ok())

@@ -45,7 +45,7 @@ pub(crate) struct Options {
 /// Runs until SIGTERM or Ctrl-C.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     // Before anything is promised, so that an early signal ends it in order as well.
-    let end = Ended::listen()?;
+    let mut end = Ended::listen()?;
     anyhow::ensure!(
         options.data.join(CONFIG_FILE).exists(),
         "{} is no city's folder: make one with `causeway city init`",

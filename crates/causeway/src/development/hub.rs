@@ -83,7 +83,8 @@ fn city((founder, index): (&Founder<'_>, usize)) -> FoundingCity {
     }
 }
 
-fn offer() -> Offer {
+/// What every city offers.
+pub(crate) fn offer() -> Offer {
     let (gas_per_second, bytes_stored, chains, blocks_per_second) = OFFER;
     Offer {
         gasPerSecond: gas_per_second,
