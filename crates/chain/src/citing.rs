@@ -12,8 +12,9 @@ use types::{BlockRequests, ChainId, Citation, ValidatorSet};
 /// - It is read as it is, behind or not: nobody waits for the hub. What cannot be read is as if the hub had not moved.
 /// - What [`Hub::cite`] gives passes [`Citation::verify`]: other cities have nothing else to go by.
 pub trait Hub: fmt::Debug + Send + Sync {
-    /// Hash of the set that the hub holds for `chain` after its latest block here; `None` when it is not known.
-    fn set_hash(&self, chain: ChainId) -> Option<B256>;
+    /// Hash of the set that the hub holds for `chain` after its latest block here; `None` when that is not after the block
+    /// `from`, or not known.
+    fn set_hash(&self, chain: ChainId, from: B256) -> Option<B256>;
 
     /// The newest block that can be proven from the block `from` on, for a chain whose latest block says `latest`; `None`
     /// when there is nothing newer here.

@@ -98,6 +98,8 @@ pub struct Engine {
     silence: Option<Silence>,
     grave: Grave,
     named: Named,
+    /// Whether no height begins.
+    stands: bool,
     /// What is still to be written when this city stops for good.
     last_words: Vec<Effect>,
 }
@@ -165,6 +167,7 @@ impl Engine {
             silence: None,
             grave: Grave::default(),
             named: Named::default(),
+            stands: false,
             last_words: Vec::new(),
         };
         engine.look_at_hub();
@@ -210,7 +213,7 @@ impl Engine {
             && self.silence.is_none()
             && !self.following.is_busy()
             && self.pool.read().is_empty()
-            && !(self.named.is_due && self.is_validator())
+            && (self.stands || !(self.named.is_due && self.is_validator()))
     }
 
     /// The latest block that another city says it has, when that is above this city's own.
@@ -249,7 +252,8 @@ impl Engine {
 
     /// When the next height may start, and for what.
     fn next_start(&self) -> Option<(u64, Cause)> {
-        if self.height.is_some() || self.following.is_busy() || !self.is_validator() {
+        if self.height.is_some() || self.stands || self.following.is_busy() || !self.is_validator()
+        {
             return None;
         }
         if self.named.is_due && self.silence.is_none() && self.waking.may_hand_over() {
@@ -357,7 +361,7 @@ impl Engine {
         let mut call = Call::at(now_ms);
         // Neither this city's own key nor a city outside the set has anything to say here; the latter may ask.
         let is_own = from == self.config.key.address();
-        if is_own || (self.set.get(from).is_none() && !self.may_say(from, &message)) {
+        if is_own || !self.hears(from, &message) {
             call.refuse(from, "stranger");
             return Ok(call.out);
         }
@@ -454,7 +458,7 @@ impl Engine {
         self.early
             .retain(|_, outline| outline.header.number > number);
         self.following.reached(number);
-        self.take_over(&requests, next_set);
+        self.take_over(&requests, next_set, &mut call);
         if cause == Cause::Handover {
             self.wait_for_handover(&mut call);
         }
@@ -615,7 +619,9 @@ impl Engine {
             header: candidate.block.header.clone(),
         };
         self.certificate = Some(certificate.clone());
-        self.take_over(&candidate.requests, next_set);
+        // Nobody is connected yet.
+        let mut unheard = Call::at(0);
+        self.take_over(&candidate.requests, next_set, &mut unheard);
         Ok(())
     }
 

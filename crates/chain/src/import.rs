@@ -73,6 +73,12 @@ pub enum ImportError {
         /// Why.
         source: CitationError,
     },
+    /// More cities leave with a block than may at once.
+    #[error("more cities leave with block {number} than may at once")]
+    Handover {
+        /// The block.
+        number: u64,
+    },
     /// The hub holds another record for the chain, and this release changes none.
     #[error(
         "block {number} changes the chain's record, which this release does not know how to do"

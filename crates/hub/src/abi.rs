@@ -175,6 +175,7 @@ sol! {
         event Placed(uint64 indexed n, uint32 indexed city);
         event Left(uint64 indexed n, uint32 indexed city);
         event Changing(uint64 indexed n, uint8 stage);
+        event Ready(uint64 indexed n, uint32 indexed city);
         event HandedOver(uint64 indexed n, uint64 height, bytes32 blockHash);
         event ApplicationStatus(uint64 indexed n, uint8 status);
 
@@ -185,6 +186,7 @@ sol! {
         function quote(Specification calldata specification) external view
             returns (uint256 price, uint32 cities, uint32 institutions, uint32 citiesMayFail, uint32 institutionsMayFail);
         function create(Specification calldata specification) external returns (uint64 n);
+        function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash);
         function changeOf(uint64 n) external view returns (Change memory);
         function genesisOf(uint64 n) external view
             returns (address[] memory validators, uint64[] memory powers, bytes memory record);

@@ -41,10 +41,15 @@ impl OwnCopy {
         Ok(self.0.get().map(Reader::moment).transpose()?)
     }
 
-    fn held(&self, chain: ChainId) -> Result<Option<B256>, CopyError> {
+    fn held(&self, chain: ChainId, from: B256) -> Result<Option<B256>, CopyError> {
         let (Some((_, n)), Some(moment)) = (hub_of(chain), self.moment()?) else {
             return Ok(None);
         };
+        // A copy that is behind knows less than the chain.
+        let newest = moment.head().header.number;
+        if moment.number(from)?.is_none_or(|from| from >= newest) {
+            return Ok(None);
+        }
         let [set_slot, _] = slots(n);
         let view = moment.view(moment.head().header.number)?;
         Ok(Some(word(&view, set_slot)?).filter(|hash| !hash.is_zero()))
@@ -124,8 +129,8 @@ impl OwnCopy {
 }
 
 impl Hub for OwnCopy {
-    fn set_hash(&self, chain: ChainId) -> Option<B256> {
-        told(self.held(chain))
+    fn set_hash(&self, chain: ChainId, from: B256) -> Option<B256> {
+        told(self.held(chain, from))
     }
 
     fn cite(&self, chain: ChainId, from: B256, latest: &BlockRequests) -> Option<Cited> {

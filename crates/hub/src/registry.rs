@@ -263,6 +263,16 @@ impl<'a> Registry<'a> {
             })
     }
 
+    /// Height and hash of the last handover block of application `n` that the hub was shown; `None` when there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`].
+    pub fn handover(&self, n: u64) -> Result<Option<(u64, B256)>, RegistryError> {
+        let last = self.ask(APPLICATIONS, &IApplications::handoverOfCall { n })?;
+        Ok((last.height > 0).then_some((last.height, last.blockHash)))
+    }
+
     /// How the chain of application `n` begins.
     ///
     /// # Errors
@@ -341,6 +351,7 @@ fn named(log: &Log) -> Option<u64> {
         Events::Placed(event) => event.n,
         Events::Left(event) => event.n,
         Events::Changing(event) => event.n,
+        Events::Ready(event) => event.n,
         Events::HandedOver(event) => event.n,
         Events::ApplicationStatus(event) => event.n,
         Events::Created(_) => return None,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes};
@@ -52,8 +53,6 @@ pub(crate) struct Admission {
     pub(crate) entrance: Arc<Entrance>,
     pub(crate) inbox: mpsc::Receiver<Incoming>,
     pub(crate) stop: watch::Receiver<bool>,
-    /// Told when the chain is to stand still.
-    pub(crate) halt: watch::Receiver<bool>,
 }
 
 /// What it judges by, writes to, and tells.
@@ -73,6 +72,8 @@ pub(crate) struct Entrance {
     pub(crate) others: Others,
     /// Tells the engine that there is something in the pool.
     pub(crate) pooled: Arc<Notify>,
+    /// Whether the chain takes nothing.
+    pub(crate) stands: Arc<AtomicBool>,
 }
 
 impl Admission {
@@ -83,7 +84,6 @@ impl Admission {
             let count = tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => break,
-                _ = self.halt.wait_for(|halt| *halt) => break,
                 count = self.inbox.recv_many(&mut batch, TOGETHER) => count,
             };
             if count == 0 {
@@ -130,6 +130,14 @@ fn refuse(submission: Submission) {
 impl Entrance {
     /// Judges transactions, writes the good ones to the log, and only then tells their hashes.
     fn admit(&self, incoming: Vec<Incoming>) -> Result<(), LogError> {
+        if self.stands.load(Ordering::Acquire) {
+            for incoming in incoming {
+                if let Incoming::Submitted(submission) = incoming {
+                    refuse(submission);
+                }
+            }
+            return Ok(());
+        }
         let (mut transactions, mut answers) = (Vec::new(), Vec::with_capacity(incoming.len()));
         let mut relayed: BTreeMap<Address, Vec<Bytes>> = BTreeMap::new();
         for incoming in incoming {

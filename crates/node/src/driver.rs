@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
@@ -70,6 +71,8 @@ pub(crate) struct Outside {
     /// The chain's other validators.
     pub(crate) others: Others,
     pub(crate) status: Status,
+    /// Whether the chain begins no height.
+    pub(crate) stands: Arc<AtomicBool>,
 }
 
 impl Outside {
@@ -84,8 +87,6 @@ pub(crate) struct Inputs {
     pub(crate) inbox: mpsc::Receiver<ToChain>,
     pub(crate) pooled: Arc<Notify>,
     pub(crate) stop: watch::Receiver<bool>,
-    /// Told when the chain is to stand still.
-    pub(crate) halt: watch::Receiver<bool>,
 }
 
 /// An engine with its timers: moves to a worker thread and back.
@@ -135,7 +136,6 @@ impl Chain {
             tokio::select! {
                 biased;
                 () = told(&mut inputs.stop) => return Ok(()),
-                () = told(&mut inputs.halt) => return Ok(()),
                 count = inputs.inbox.recv_many(&mut messages, MESSAGES_PER_JOB) => {
                     if count == 0 {
                         return Ok(());
@@ -177,6 +177,11 @@ impl Chain {
                 ToChain::Message { peer, payload } => self.take(peer, &payload)?,
                 ToChain::HubMoved { named } => {
                     let effects = self.engine.hub_moved(named);
+                    self.perform(effects)?;
+                }
+                ToChain::Stand(true) => self.engine.stand_still(),
+                ToChain::Stand(false) => {
+                    let effects = self.engine.go_on(self.outside.now_ms())?;
                     self.perform(effects)?;
                 }
                 ToChain::CopyForward(done) => {

@@ -1,6 +1,7 @@
 //! What others hold of a hosted chain: read it, give it transactions, watch its heads.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use alloy_consensus::ReceiptEnvelope;
 use alloy_primitives::{Address, B256};
@@ -59,6 +60,8 @@ pub struct ChainHandle {
     pub(crate) others: Others,
     /// Counts the handles: a chain that somebody holds is not parked.
     pub(crate) held: Arc<()>,
+    /// Whether it takes nothing and begins no height.
+    pub(crate) stands: Arc<AtomicBool>,
 }
 
 impl ChainHandle {

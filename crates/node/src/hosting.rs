@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use alloy_primitives::{Address, Bytes};
 use chain::{Entry, Genesis, Recovery};
@@ -70,8 +71,8 @@ struct Inner {
     failed: HashSet<u64>,
     /// Cities that the hub names for chains whose set changes. Written by whoever follows the registry.
     named: Mutex<HashMap<u64, BTreeSet<Address>>>,
-    /// Chains that are to stand still: they are only read.
-    halted: Mutex<HashSet<u64>>,
+    /// Chains that are to stand still.
+    standing: Mutex<HashSet<u64>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +80,6 @@ struct Awake {
     handle: ChainHandle,
     mailboxes: Mailboxes,
     used: Instant,
-    halt: watch::Sender<bool>,
 }
 
 /// Why a chain could not be opened.
@@ -127,7 +127,7 @@ impl Hosting {
             lost_ms,
             failed,
             named: Mutex::default(),
-            halted: Mutex::default(),
+            standing: Mutex::default(),
         }));
         for (genesis, recovered) in &recovered {
             if genesis.record.chain_id == hosting.0.first && genesis.registry.is_some() {
@@ -176,15 +176,6 @@ impl Hosting {
             .into_iter()
             .map(|genesis| genesis.record.chain_id)
             .collect())
-    }
-
-    /// Whether this is the chain as it is now, and not one that was stopped since.
-    #[must_use]
-    pub fn has(&self, chain: &ChainHandle) -> bool {
-        let awake = self.0.awake.lock();
-        awake
-            .get(&chain.reader.profile().chain_id.get())
-            .is_some_and(|awake| Arc::ptr_eq(&awake.handle.held, &chain.held))
     }
 
     /// How many chains have a running task.
@@ -354,27 +345,28 @@ impl Hosting {
         Ok(Some(handle))
     }
 
-    /// Has a chain stand still, or go on: what stands still answers reads, votes on nothing and takes nothing. Says whether
-    /// that is new.
-    pub(crate) async fn halt(&self, chain_id: ChainId, is_halted: bool) -> bool {
+    /// Has a chain stand still, or go on: what stands still answers reads, takes nothing, and begins no height; one that began
+    /// is finished. Says whether that is new.
+    pub(crate) async fn stand(&self, chain_id: ChainId, stands: bool) -> bool {
         let _turn = self.0.turn.lock().await;
         let is_new = {
-            let mut halted = self.0.halted.lock();
-            if is_halted {
-                halted.insert(chain_id.get())
+            let mut standing = self.0.standing.lock();
+            if stands {
+                standing.insert(chain_id.get())
             } else {
-                halted.remove(&chain_id.get())
+                standing.remove(&chain_id.get())
             }
         };
-        if is_new {
-            // It is opened in the other way when somebody wants it.
-            let awake = self.0.awake.lock().remove(&chain_id.get());
-            if let Some(awake) = awake {
-                awake.halt.send_replace(true);
-                // Nothing is opened while its tasks may still write.
-                awake.mailboxes.engine.closed().await;
-                awake.mailboxes.admission.closed().await;
-            }
+        let engine = {
+            let awake = self.0.awake.lock();
+            awake.get(&chain_id.get()).map(|awake| {
+                awake.handle.stands.store(stands, Ordering::Release);
+                awake.mailboxes.engine.clone()
+            })
+        };
+        if let Some(engine) = engine.filter(|_| is_new) {
+            // A chain that stopped begins nothing.
+            drop(engine.send(ToChain::Stand(stands)).await);
         }
         is_new
     }
@@ -486,14 +478,12 @@ impl Hosting {
 
     fn run(&self, genesis: Genesis, recovered: Recovered) -> ChainHandle {
         let chain_id = genesis.record.chain_id;
-        let is_halted = self.0.halted.lock().contains(&chain_id.get());
-        let (halt, halted) = watch::channel(is_halted);
-        let (handle, mailboxes) = start_chain(self, genesis, recovered, &halted);
+        let stands = self.0.standing.lock().contains(&chain_id.get());
+        let (handle, mailboxes) = start_chain(self, genesis, recovered, stands);
         let awake = Awake {
             handle: handle.clone(),
             mailboxes,
             used: Instant::now(),
-            halt,
         };
         if let Some(named) = self.0.named.lock().get(&chain_id.get()) {
             let named = named.clone();

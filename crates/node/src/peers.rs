@@ -107,6 +107,8 @@ pub(crate) enum ToChain {
         /// Cities that the hub names for the chain.
         named: BTreeSet<Address>,
     },
+    /// The chain is to begin no height; or to go on.
+    Stand(bool),
     /// What is live in the log is to be written again, and then this is to be answered.
     CopyForward(oneshot::Sender<()>),
     /// Nobody has use for the chain: it is to end if it has nothing to do, and to say whether it does.

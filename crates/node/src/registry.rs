@@ -104,12 +104,7 @@ impl Follower {
                     "the registry is not followed; it is tried again"
                 );
             }
-            if let Err(error) = self.see_to_changes(&mut known).await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a change of a chain's cities waits; it is tried again"
-                );
-            }
+            self.see_to_changes(&mut known).await;
             let is_changing = known.changes.is_busy();
             tokio::select! {
                 biased;
@@ -230,20 +225,16 @@ impl Follower {
         known.changes.saw(&placement);
         let is_here = known.own_id.is_some_and(|own| placement.concerns(own));
         let stands = placement.status != Status::Runs || !is_here;
-        if self.hosting.halt(chain_id, stands).await {
+        if self.hosting.stand(chain_id, stands).await {
             tracing::info!(%chain_id, n, stands, "an application stands still, or goes on");
         }
         if stands {
-            self.hosting.name(chain_id, BTreeSet::new());
-            known.changes.forget(n);
-            return Ok(());
+            return self.settle(known, &placement).await;
         }
         let tables = &self.hosting.common().tables;
         let named = chain::genesis::named_set(&**tables, chain_id)?;
         if placement.change.is_none() && named == Some(placement.set_hash) {
-            self.hosting.name(chain_id, BTreeSet::new());
-            known.changes.forget(n);
-            return Ok(());
+            return self.settle(known, &placement).await;
         }
         let joining = placement.change.iter();
         let joining = joining.flat_map(|change| change.joining_nodes.iter());
@@ -259,6 +250,15 @@ impl Follower {
             self.hosting.hub_moved(chain_id).await?;
         }
         known.changes.begin(placement);
+        Ok(())
+    }
+
+    /// A chain is as the registry has it: whoever was named for a change has nothing to ask any more.
+    async fn settle(&self, known: &mut Known, placement: &Placement) -> Result<(), FollowError> {
+        self.hosting.name(placement.chain_id, BTreeSet::new());
+        if known.changes.forget(placement.n) && self.hosting.is_awake(placement.chain_id.get()) {
+            self.hosting.hub_moved(placement.chain_id).await?;
+        }
         Ok(())
     }
 

@@ -1,12 +1,13 @@
 //! Starting a chain, and starting it again in this process when its engine fails.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chain::{Effect, Engine, Entry, Genesis, Pool, Reader, Recovery};
 use consensus::Timeouts;
 use parking_lot::RwLock;
 use store::Position;
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc};
 use types::ChainId;
 
 use crate::admission::{Admission, Entrance};
@@ -114,15 +115,18 @@ fn recover_again(
     Recovered::finish(chain_id, recovery, common)
 }
 
-/// Runs a chain's tasks until `halt`, unless it is only read.
+/// Runs a chain's tasks, unless it is only read; one that `stands` begins nothing.
 pub(crate) fn start_chain(
     hosting: &Hosting,
     genesis: Genesis,
-    recovered: Recovered,
-    halt: &watch::Receiver<bool>,
+    mut recovered: Recovered,
+    stands: bool,
 ) -> (ChainHandle, Mailboxes) {
     let common = hosting.common();
     let chain_id = genesis.record.chain_id;
+    if stands {
+        recovered.engine.stand_still();
+    }
     let others = Others::of(&recovered.engine, common.key.address());
     let (inbox, submissions) = mpsc::channel(INBOX);
     let (messages, from_peers) = mpsc::channel(MESSAGES);
@@ -138,6 +142,7 @@ pub(crate) fn start_chain(
         peers: Arc::clone(&common.peers),
         others: others.clone(),
         held: Arc::default(),
+        stands: Arc::new(AtomicBool::new(stands)),
     };
     let metrics = common.metrics.chain(chain_id);
     let outside = Outside {
@@ -147,6 +152,7 @@ pub(crate) fn start_chain(
         metrics: metrics.clone(),
         others: others.clone(),
         status: handle.status.clone(),
+        stands: Arc::clone(&handle.stands),
     };
     let entrance = Entrance {
         chain_id,
@@ -160,12 +166,12 @@ pub(crate) fn start_chain(
         peers: Arc::clone(&common.peers),
         others,
         pooled: Arc::clone(&pooled),
+        stands: Arc::clone(&handle.stands),
     };
     let admission = Admission {
         entrance: Arc::new(entrance),
         inbox: submissions,
         stop: common.stop.clone(),
-        halt: halt.clone(),
     };
     let mailboxes = Mailboxes {
         engine: messages,
@@ -175,9 +181,8 @@ pub(crate) fn start_chain(
         inbox: from_peers,
         pooled,
         stop: common.stop.clone(),
-        halt: halt.clone(),
     };
-    if !common.options.only_read && !*halt.borrow() {
+    if !common.options.only_read {
         hosting.spawn(admission.run());
         hosting.spawn(keep(genesis, recovered, outside, inputs));
     }
@@ -191,7 +196,10 @@ async fn keep(genesis: Genesis, first: Recovered, outside: Outside, mut inputs: 
     let pool = Arc::clone(first.engine.pool());
     let (mut recovered, mut left, mut height) = (first, RESTARTS, 0);
     loop {
-        let Recovered { engine, first } = recovered;
+        let Recovered { mut engine, first } = recovered;
+        if outside.stands.load(Ordering::Acquire) {
+            engine.stand_still();
+        }
         let chain = Chain::new(engine, outside.clone());
         let error = match chain.serve(first, &mut inputs).await {
             Ok(()) => {

@@ -43,6 +43,7 @@ impl StillChain {
             peers: Arc::new(NoPeers),
             others: Others::default(),
             held: Arc::default(),
+            stands: Arc::default(),
         };
         (
             Self {

@@ -33,7 +33,6 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
 pub(crate) struct Served {
     pub(crate) methods: Methods,
     pub(crate) rpc: RpcBuilder,
-    chain: ChainHandle,
 }
 
 /// All chains of a server.
@@ -98,12 +97,10 @@ impl Chains {
         if chain_id.get() == self.first_id {
             return Ok(self.first.clone());
         }
-        let hosting: &Hosting = self.config.hosting.as_ref().ok_or_else(unknown)?;
-        let kept = self.kept.lock().get(&chain_id.get()).cloned();
-        // A chain that was stopped, or goes on, is another one to ask.
-        if let Some(served) = kept.filter(|served| hosting.has(&served.chain)) {
-            return Ok(served);
+        if let Some(served) = self.kept.lock().get(&chain_id.get()) {
+            return Ok(served.clone());
         }
+        let hosting: &Hosting = self.config.hosting.as_ref().ok_or_else(unknown)?;
         let opened = hosting.open(chain_id).await.map_err(NoChain::Open)?;
         let handle = opened.ok_or_else(unknown)?;
         let served = serve(&self.config, &self.calls, &self.workers, handle)
@@ -127,8 +124,7 @@ async fn serve(
         config.client_version.clone(),
         config.network.clone(),
     );
-    let asked = chain.clone();
-    let read = move || Api::new(asked, accounts, limits, version, network, workers);
+    let read = move || Api::new(chain, accounts, limits, version, network, workers);
     let api = tokio::task::spawn_blocking(read)
         .await
         .map_err(Failure::Panicked)
@@ -151,6 +147,5 @@ async fn serve(
     Ok(Served {
         methods: methods.into(),
         rpc,
-        chain,
     })
 }

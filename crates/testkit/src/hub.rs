@@ -367,8 +367,10 @@ impl Copy {
 }
 
 impl Hub for Copy {
-    fn set_hash(&self, _chain: ChainId) -> Option<B256> {
-        Some(self.hub.read().held(self.seen()).hash())
+    fn set_hash(&self, _chain: ChainId, from: B256) -> Option<B256> {
+        let (hub, seen) = (self.hub.read(), self.seen());
+        let is_newer = hub.number(from).is_some_and(|from| from < seen);
+        is_newer.then(|| hub.held(seen).hash())
     }
 
     fn cite(&self, _chain: ChainId, from: B256, latest: &BlockRequests) -> Option<Cited> {

@@ -12,7 +12,7 @@
 //!
 //! What must hold is looked at with every message, block and start: agreement, validity, locks, one signature a step and
 //! city, durability of what was shown, blocks for all transactions soon after the faults, and silence when there is nothing
-//! to do. Byzantine cities run the same engine and say something else. Two runs of one seed are the same to the byte.
+//! to do. Where there is a hub, the chain's cities change by its word. Byzantine cities run the same engine and say something else. Two runs of one seed are the same to the byte.
 
 mod byzantine;
 mod checks;
@@ -25,6 +25,7 @@ mod load;
 mod phases;
 mod plan;
 mod random;
+mod registry;
 mod words;
 mod world;
 
@@ -48,6 +49,8 @@ pub enum Focus {
     Clocks,
     /// Cities that do not keep the rules.
     Byzantine,
+    /// None; but the chain's cities change.
+    Changes,
 }
 
 /// How a life ends.
@@ -81,6 +84,8 @@ pub struct Options {
     pub cities: Option<usize>,
     /// Without faults.
     pub calm: bool,
+    /// With a hub, on which the chain's cities change, in place of what the seed says.
+    pub changes: Option<bool>,
     /// Faults of this kind alone.
     pub focus: Option<Focus>,
     /// A crash at a certain place.

@@ -167,6 +167,9 @@ impl Engine {
             call.send(from, self.tip());
         } else if hash != self.head.hash {
             call.accuse(from, "another block of the same height");
+        } else if self.set.get(from).is_some() {
+            // It may have become a validator with this block, and heard nothing of the height that began.
+            self.repeat(from, call);
         }
     }
 
@@ -419,7 +422,8 @@ impl Engine {
         let Some(silence) = &mut self.silence else {
             return;
         };
-        if silence.until > 0 {
+        // Before a handover that is not here, others vote than this city knows: what they say does not count.
+        if silence.until > 0 || self.named.is_due {
             return;
         }
         silence.answers.insert(from, number);

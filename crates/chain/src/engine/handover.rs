@@ -14,7 +14,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Address, Arc, B256, Bytes, Call, Effect, Engine, Order, PeerMessage, Timer, ValidatorSet,
+    Address, Arc, B256, Bytes, Call, Effect, Engine, EngineError, Order, PeerMessage, Timer,
+    ValidatorSet,
 };
 use alloy_consensus::Header;
 use types::{BlockRequests, CitationError};
@@ -22,6 +23,9 @@ use types::{BlockRequests, CitationError};
 use crate::import::ImportError;
 use crate::reader::next_time_ms;
 use crate::{Beside, Cited};
+
+/// Blocks that a city may lack and still hold the chain: a busy one has made some more whenever it is asked.
+const ON_THE_WAY: u64 = 3;
 
 /// Most cities that the hub names beside a chain's set: a whole new set, and who joins it.
 const MOST_NAMED: usize = 256;
@@ -36,6 +40,11 @@ pub(super) struct Named {
 }
 
 impl Named {
+    /// Whether the hub names any.
+    pub(super) fn names_some(&self) -> bool {
+        !self.cities.is_empty()
+    }
+
     /// Whether the hub names this city.
     pub(super) fn has(&self, city: Address) -> bool {
         self.cities.contains(&city)
@@ -66,7 +75,10 @@ impl Engine {
             let validators = validators.map(|validator| validator.address);
             let asked: BTreeSet<Address> = validators.chain(self.named.cities.clone()).collect();
             for city in asked.into_iter().filter(|city| *city != own) {
-                call.send(city, PeerMessage::GetCertificate);
+                let wish = PeerMessage::GetCertificate;
+                if self.hears(city, &wish) {
+                    call.send(city, wish);
+                }
             }
         }
         call.out
@@ -78,25 +90,45 @@ impl Engine {
         !self.named.is_due
     }
 
-    /// Whether this city holds all that more than two thirds of the chain's validators say they hold.
+    /// Whether this city holds what more than two thirds of the chain's validators say they hold, but for a few blocks on their
+    /// way; where it does not know that another set votes by now.
     #[must_use]
     pub fn holds_chain(&self) -> bool {
-        let number = self.head.header.number;
+        let number = self.head.header.number + ON_THE_WAY;
         let has_no_more = |address| self.following.claim(address).is_some_and(|at| at <= number);
         let validators = self.set.validators().iter();
         let agreeing = validators.filter(|validator| has_no_more(validator.address));
-        !self.following.is_busy()
+        !self.named.is_due
             && self
                 .set
                 .is_quorum(agreeing.map(|validator| validator.power).sum())
     }
 
+    /// The chain is suspended, closed, or not this city's any more: a height that began is finished, and none begins.
+    pub const fn stand_still(&mut self) {
+        self.stands = true;
+    }
+
+    /// The chain goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]: drop the engine.
+    pub fn go_on(&mut self, now_ms: u64) -> Result<Vec<Effect>, EngineError> {
+        let mut call = Call::at(now_ms);
+        self.stands = false;
+        self.start_ahead(None, &mut call)?;
+        Ok(call.out)
+    }
+
     pub(super) fn look_at_hub(&mut self) {
+        let cites = self.head.header.parent_beacon_block_root;
         let held = self
             .config
             .hub
             .as_ref()
-            .and_then(|hub| hub.set_hash(self.profile.chain_id));
+            .zip(cites)
+            .and_then(|(hub, cites)| hub.set_hash(self.profile.chain_id, cites));
         self.named.is_due = held.is_some_and(|held| held != self.requests.set_hash);
     }
 
@@ -174,6 +206,14 @@ impl Engine {
             return Err(ImportError::Record { number });
         }
         let set = beside.and_then(|beside| beside.set.as_ref());
+        if shown == Shown::Certificate && beside.is_some_and(|beside| beside.proof.is_some()) {
+            return Err(refused(CitationError::Superfluous));
+        }
+        if let Some(set) = set
+            && !self.may_follow(set)
+        {
+            return Err(ImportError::Handover { number });
+        }
         let is_right = match set {
             Some(set) => set_hash != own.set_hash && set.hash() == set_hash,
             None => set_hash == own.set_hash,
@@ -185,8 +225,24 @@ impl Engine {
         }
     }
 
+    /// Whether no more leave with this set than may at once: max(1, f). The registry keeps to it; a chain does so whatever the
+    /// registry says.
+    fn may_follow(&self, set: &ValidatorSet) -> bool {
+        let present = self.set.validators();
+        let leaving = present
+            .iter()
+            .filter(|validator| set.get(validator.address).is_none())
+            .count();
+        leaving <= ((present.len() - 1) / 3).max(1)
+    }
+
     /// The latest block is `candidate`'s: what it says of the next height holds.
-    pub(super) fn take_over(&mut self, requests: &[Bytes], set: Option<ValidatorSet>) {
+    pub(super) fn take_over(
+        &mut self,
+        requests: &[Bytes],
+        set: Option<ValidatorSet>,
+        call: &mut Call,
+    ) {
         if let Some(requests) = BlockRequests::from_requests(requests) {
             self.requests = requests;
         }
@@ -199,8 +255,16 @@ impl Engine {
             self.delays.change(set.validators().len() - 1, is_there);
             self.readers.forget(is_there);
             self.waking.handed_over();
+            let was_validator = self.is_validator();
             self.set = Arc::new(set);
             self.look_at_hub();
+            if self.is_validator() && (!was_validator || self.silence.is_some()) {
+                // The others may be in the next height, or beyond it.
+                call.send_all(self.tip());
+                if self.silence.is_some() {
+                    call.send_all(PeerMessage::GetCertificate);
+                }
+            }
         }
     }
 

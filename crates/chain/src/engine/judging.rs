@@ -35,7 +35,8 @@ impl Engine {
             }) => Some(*from),
             _ => None,
         });
-        let validators = grave.filter(|from| self.set.get(*from).is_some());
+        let validators =
+            grave.filter(|from| self.set.get(*from).is_some() || self.named.has(*from));
         let validators: Vec<_> = validators.collect();
         for from in validators {
             if self.grave.count(from, call.now_ms) {

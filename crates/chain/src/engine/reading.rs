@@ -43,6 +43,16 @@ impl Engine {
         }
     }
 
+    /// Whether this city listens to this message of that one. Whoever joins a chain, and knows no more than its beginning, hears
+    /// only whom the hub names: those who voted once may be anybody's by now.
+    pub(super) fn hears(&self, from: Address, message: &PeerMessage) -> bool {
+        let is_in_set = self.set.get(from).is_some();
+        if is_in_set && !self.is_validator() && self.named.names_some() {
+            return self.named.has(from);
+        }
+        is_in_set || self.may_say(from, message)
+    }
+
     /// Whether a city outside the set may send this: wishes of whoever may read, and what shows itself of whom the hub names.
     pub(super) fn may_say(&self, from: Address, message: &PeerMessage) -> bool {
         match message {

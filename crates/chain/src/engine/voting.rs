@@ -96,10 +96,14 @@ impl Engine {
         signer: Option<Address>,
         call: &mut Call,
     ) -> Result<(), EngineError> {
-        if self.height.is_some() || self.following.is_busy() {
+        if self.height.is_some() || self.stands || self.following.is_busy() {
             return Ok(());
         }
-        let held: Vec<Address> = self.ahead.signers(self.head.header.number + 1).collect();
+        // Of those who still vote: a handover may have come in between.
+        let held = self.ahead.signers(self.head.header.number + 1);
+        let held: Vec<Address> = held
+            .filter(|signer| self.set.get(*signer).is_some())
+            .collect();
         let may_start = |held: &&Address| match signer {
             Some(signer) => signer == **held,
             None => self.waking.delay_of(**held).is_zero(),
@@ -244,7 +248,7 @@ impl Engine {
             self.hint(from, call);
             return Ok(());
         }
-        if self.following.is_busy() || !held {
+        if self.stands || self.following.is_busy() || !held {
             return Ok(());
         }
         if self.waking.delay_of(signer).is_zero() {

@@ -13,7 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
+use hub::acts::{Budget, Kind};
 use hub::{Placement, acts};
 use tokio::time::Instant;
 
@@ -24,10 +25,12 @@ use crate::hosting::Hosting;
 const AT_A_TIME: usize = 64;
 /// How long the next of a chain's cities waits for the one before it to say what any may say.
 const TURN: Duration = Duration::from_secs(1);
-/// After how long something that was said and changed nothing is said again.
+/// After how long something that was said and changed nothing is said again; twice as long each time.
 const SAY_AGAIN: Duration = Duration::from_secs(5);
-/// How long a chain is in hand without success before it makes room for as long.
-const IN_HAND: Duration = Duration::from_secs(30);
+/// How long a chain is in hand without success before it makes room: for as long, and twice as long each time.
+const IN_HAND: Duration = Duration::from_secs(15);
+/// The longest rest is 2^6 times that, 16 minutes.
+const MOST_TRIES: u32 = 6;
 /// How often a chain that is not settled is told to look at the hub.
 const TELL_AGAIN: Duration = Duration::from_secs(2);
 
@@ -36,7 +39,35 @@ const TELL_AGAIN: Duration = Duration::from_secs(2);
 pub(super) struct Changes {
     chains: BTreeMap<u64, Unsettled>,
     /// Removed cities, each with applications of this city that still name it, since when.
-    removed: BTreeMap<u32, BTreeMap<u64, Waiting>>,
+    removed: BTreeMap<u32, BTreeMap<u64, Leaving>>,
+}
+
+/// A chain that a removed city is to leave.
+#[derive(Debug)]
+struct Leaving {
+    act: Waiting,
+    /// How many cities the chain has.
+    cities: usize,
+}
+
+/// What is to be said in one go.
+#[derive(Debug)]
+struct Said {
+    ready: Vec<u64>,
+    room_for_ready: Budget,
+    shown: Vec<hub::abi::Handover>,
+    room_to_show: Budget,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self {
+            ready: Vec::new(),
+            room_for_ready: Budget::new(Kind::Ready),
+            shown: Vec::new(),
+            room_to_show: Budget::new(Kind::Show),
+        }
+    }
 }
 
 /// A chain whose set changes.
@@ -51,6 +82,8 @@ struct Unsettled {
     /// Since when it is in hand.
     taken: Option<Instant>,
     rests_until: Option<Instant>,
+    /// How often it was in hand in vain.
+    tries: u32,
 }
 
 /// Something to be said to the registry.
@@ -59,6 +92,8 @@ struct Waiting {
     /// Since when it could be said.
     since: Option<Instant>,
     said: Option<Instant>,
+    /// How often it was said: each time it is waited for longer.
+    times: u32,
 }
 
 impl Waiting {
@@ -67,11 +102,13 @@ impl Waiting {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
         let is_turn = now >= since + TURN * rank;
-        let is_said = self.said.is_some_and(|said| now < said + SAY_AGAIN);
+        let patience = SAY_AGAIN * (1 << self.times.min(MOST_TRIES));
+        let is_said = self.said.is_some_and(|said| now < said + patience);
         is_turn && !is_said
     }
 
     fn say(&mut self) {
+        self.times += u32::from(self.said.is_some());
         self.said = Some(Instant::now());
     }
 }
@@ -105,13 +142,14 @@ impl Changes {
             handle,
             taken,
             rests_until: None,
+            tries: 0,
         };
         self.chains.insert(unsettled.placement.n, unsettled);
     }
 
-    /// A chain is as the registry has it, or none of this city's.
-    pub(super) fn forget(&mut self, n: u64) {
-        self.chains.remove(&n);
+    /// A chain is as the registry has it, or none of this city's. Whether that is new.
+    pub(super) fn forget(&mut self, n: u64) -> bool {
+        self.chains.remove(&n).is_some()
     }
 
     /// These cities are none any more.
@@ -126,7 +164,10 @@ impl Changes {
     pub(super) fn saw(&mut self, placement: &Placement) {
         for (city, of_city) in &mut self.removed {
             if placement.status == Status::Runs && placement.cities.contains(city) {
-                of_city.entry(placement.n).or_default();
+                of_city.entry(placement.n).or_insert_with(|| Leaving {
+                    act: Waiting::default(),
+                    cities: placement.cities.len(),
+                });
             } else {
                 of_city.remove(&placement.n);
             }
@@ -144,7 +185,8 @@ impl Unsettled {
             }
             *in_hand -= 1;
             (self.taken, self.handle) = (None, None);
-            self.rests_until = Some(now + IN_HAND);
+            self.rests_until = Some(now + IN_HAND * (1 << self.tries));
+            self.tries = (self.tries + 1).min(MOST_TRIES);
             return false;
         }
         if *in_hand >= AT_A_TIME || self.rests_until.is_some_and(|until| now < until) {
@@ -156,88 +198,126 @@ impl Unsettled {
     }
 }
 
-/// Whose turn it is on application `n`: how many of its cities come before this one.
-fn rank(placement: &Placement, own: alloy_primitives::Address) -> u32 {
+/// Whose turn it is on application `n`: how many of its cities come before this one. `None` for a city that leaves: who stays
+/// shows the handover block, so that it is not lost with whoever leaves.
+fn rank(placement: &Placement, own: Address) -> Option<u32> {
     let count = placement.validators.len().max(1) as u64;
-    let place = placement.validators.iter().position(|node| *node == own);
-    let place = place.map_or(count, |place| place as u64);
-    u32::try_from((place + placement.n) % count).unwrap_or_default()
+    let place = placement.validators.iter().position(|node| *node == own)?;
+    u32::try_from((place as u64 + placement.n) % count).ok()
 }
 
 impl Follower {
     /// Does what is due for chains whose cities change.
-    pub(super) async fn see_to_changes(&self, known: &mut Known) -> Result<(), FollowError> {
+    pub(super) async fn see_to_changes(&self, known: &mut Known) {
         if !known.changes.is_busy() {
-            return Ok(());
+            return;
         }
-        let (mut ready, mut shown) = (Vec::new(), Vec::new());
+        let mut said = Said::default();
         let is_in_hand = |unsettled: &&Unsettled| unsettled.taken.is_some();
         let mut in_hand = known.changes.chains.values().filter(is_in_hand).count();
-        for (n, unsettled) in &mut known.changes.chains {
-            let chain_id = unsettled.placement.chain_id;
-            let change = unsettled.placement.change.clone();
-            let joins = change
-                .as_ref()
-                .and_then(|change| known.own_id.filter(|own| change.joining.contains(own)));
-            let is_named = change.as_ref().is_none_or(|change| change.is_named);
-            // While others take the chain in there is nothing to do here.
-            if (!is_named && joins.is_none()) || !unsettled.take(&mut in_hand) {
-                continue;
+        for unsettled in known.changes.chains.values_mut() {
+            // One that cannot be looked at keeps no other waiting.
+            if let Err(error) = self
+                .see_to(known.own_id, unsettled, &mut in_hand, &mut said)
+                .await
+            {
+                tracing::warn!(
+                    chain_id = %unsettled.placement.chain_id,
+                    error = &error as &dyn std::error::Error,
+                    "a change of a chain's cities waits; it is tried again"
+                );
             }
-            let Some(change) = change else {
+        }
+        if !said.ready.is_empty() {
+            self.say(acts::ready(said.ready)).await;
+        }
+        if !said.shown.is_empty() {
+            self.say(acts::show(said.shown)).await;
+        }
+        self.expel(known).await;
+    }
+
+    async fn see_to(
+        &self,
+        own_id: Option<u32>,
+        unsettled: &mut Unsettled,
+        in_hand: &mut usize,
+        said: &mut Said,
+    ) -> Result<(), FollowError> {
+        let (n, chain_id) = (unsettled.placement.n, unsettled.placement.chain_id);
+        let cities = unsettled.placement.validators.len();
+        let change = unsettled.placement.change.clone();
+        let joins = change
+            .as_ref()
+            .and_then(|change| own_id.filter(|own| change.joining.contains(own)));
+        let is_named = change.as_ref().is_none_or(|change| change.is_named);
+        // While others take the chain in there is nothing to do here.
+        if (!is_named && joins.is_none()) || !unsettled.take(in_hand) {
+            return Ok(());
+        }
+        let Some(change) = change else {
+            return self.tell(chain_id, unsettled).await;
+        };
+        if change.is_named {
+            let tables = &self.hosting.common().tables;
+            let named = chain::genesis::named_set(&**tables, chain_id)?;
+            if named != Some(unsettled.placement.set_hash) {
                 self.tell(chain_id, unsettled).await?;
-                continue;
-            };
-            if change.is_named {
-                let tables = &self.hosting.common().tables;
-                let named = chain::genesis::named_set(&**tables, chain_id)?;
-                if named != Some(unsettled.placement.set_hash) {
-                    self.tell(chain_id, unsettled).await?;
-                } else if shown.len() < acts::MOST_SHOWN
-                    && unsettled.act.is_due(rank(&unsettled.placement, self.own))
-                    && let Some(handover) = handover(&self.hosting, chain_id, *n).await?
-                {
-                    shown.push(handover);
-                    unsettled.act.say();
-                }
-            } else if let Some(own) = joins.filter(|own| !change.ready.contains(own)) {
-                let holds = unsettled
-                    .handle
-                    .as_ref()
-                    .is_some_and(|handle| handle.status().holds);
-                if !holds {
-                    self.tell(chain_id, unsettled).await?;
-                } else if ready.len() < acts::MOST_READY && unsettled.act.is_due(0) {
-                    tracing::info!(%chain_id, n, own, "this city holds a chain that it joins");
-                    ready.push(*n);
-                    unsettled.act.say();
-                }
+            } else if let Some(rank) = rank(&unsettled.placement, self.own)
+                && unsettled.act.is_due(rank)
+                && said.room_to_show.fits(cities)
+                && let Some(handover) = handover(&self.hosting, chain_id, n).await?
+            {
+                said.shown.push(handover);
+                unsettled.act.say();
             }
-        }
-        if !ready.is_empty() {
-            self.say(acts::ready(ready)).await;
-        }
-        if !shown.is_empty() {
-            self.say(acts::show(shown)).await;
-        }
-        if in_hand < AT_A_TIME / 2 {
-            self.expel(known).await;
+        } else if let Some(own) = joins.filter(|own| !change.ready.contains(own)) {
+            let holds = unsettled
+                .handle
+                .as_ref()
+                .is_some_and(|handle| handle.status().holds);
+            if !holds {
+                self.tell(chain_id, unsettled).await?;
+            } else if !self.is_the_hubs(unsettled)? {
+                tracing::error!(
+                    %chain_id, n,
+                    "the chain that this city was given is not the one that the hub knows; it does not join"
+                );
+            } else if unsettled.act.is_due(0) && said.room_for_ready.fits(cities) {
+                tracing::info!(%chain_id, n, own, "this city holds a chain that it joins");
+                said.ready.push(n);
+                unsettled.act.say();
+            }
         }
         Ok(())
+    }
+
+    /// Whether a chain that this city took in has the handover block that the hub was shown last, where there was one.
+    fn is_the_hubs(&self, unsettled: &Unsettled) -> Result<bool, FollowError> {
+        let Some(handle) = &unsettled.handle else {
+            return Ok(false);
+        };
+        let hub = self.hub.reader().moment()?;
+        let shown = hub::Registry::new(&hub).handover(unsettled.placement.n)?;
+        let Some((height, hash)) = shown else {
+            return Ok(true);
+        };
+        let here = handle.reader().moment()?.header(height)?;
+        Ok(here.is_some_and(|here| here.hash == hash))
     }
 
     /// Asks for removed cities to be taken out of chains of this city's.
     async fn expel(&self, known: &mut Known) {
         for (city, of_city) in &mut known.changes.removed {
             let (mut ns, count) = (Vec::new(), of_city.len());
+            let mut room = Budget::new(Kind::Expel);
             for (n, waiting) in of_city.iter_mut() {
                 // Any of the chain's cities may; they take turns by their numbers.
                 let turn = known.own_id.map_or(0, |own| (u64::from(own) + n) % 4);
-                if ns.len() < acts::MOST_EXPELLED
-                    && waiting.is_due(u32::try_from(turn).unwrap_or(0))
+                if waiting.act.is_due(u32::try_from(turn).unwrap_or(0)) && room.fits(waiting.cities)
                 {
                     ns.push(*n);
-                    waiting.say();
+                    waiting.act.say();
                 }
             }
             if !ns.is_empty() {

@@ -26,6 +26,9 @@ struct Arguments {
     /// Faults of one kind alone, or none.
     #[arg(long, value_enum)]
     focus: Option<Kind>,
+    /// Every seed with a hub on which the chain's cities change.
+    #[arg(long)]
+    changes: bool,
     /// A line for every event, on standard error.
     #[arg(long)]
     trace: bool,
@@ -45,6 +48,7 @@ enum Kind {
     Links,
     Clocks,
     Byzantine,
+    Changes,
 }
 
 impl Kind {
@@ -56,6 +60,7 @@ impl Kind {
             Self::Links => Some(Focus::Links),
             Self::Clocks => Some(Focus::Clocks),
             Self::Byzantine => Some(Focus::Byzantine),
+            Self::Changes => Some(Focus::Changes),
         }
     }
 }
@@ -103,6 +108,7 @@ fn options(arguments: &Arguments, seed: u64) -> Options {
         cities: arguments.cities.map(usize::from),
         calm: matches!(arguments.focus, Some(Kind::Nothing)),
         focus: arguments.focus.and_then(Kind::focus),
+        changes: arguments.changes.then_some(true),
         trace: arguments.trace,
         ..Options::default()
     }

@@ -36,7 +36,8 @@ struct Shown {
 #[derive(Debug)]
 pub(super) struct Checks {
     pub(super) domain: Domain,
-    pub(super) set: ValidatorSet,
+    /// Each set with the first height that it decides.
+    sets: BTreeMap<u64, ValidatorSet>,
     /// Addresses of cities that may do what they like.
     pub(super) byzantine: BTreeSet<Address>,
     shown: BTreeMap<u64, Shown>,
@@ -59,7 +60,7 @@ impl Checks {
     pub(super) fn new(domain: Domain, set: ValidatorSet, byzantine: BTreeSet<Address>) -> Self {
         Self {
             domain,
-            set,
+            sets: BTreeMap::from([(1, set)]),
             byzantine,
             shown: BTreeMap::new(),
             votes: BTreeMap::new(),
@@ -70,6 +71,31 @@ impl Checks {
             mined: BTreeMap::new(),
             blocks: (0, 0),
         }
+    }
+
+    /// The set that decides a height.
+    pub(super) fn set(&self, height: u64) -> &ValidatorSet {
+        let (_, set) = self
+            .sets
+            .range(..=height.max(1))
+            .next_back()
+            .expect("one holds from height 1");
+        set
+    }
+
+    /// The set that decides the next height, and since when.
+    pub(super) fn latest_set(&self) -> &ValidatorSet {
+        self.set(u64::MAX)
+    }
+
+    /// The first height of the latest set.
+    pub(super) fn latest_from(&self) -> u64 {
+        self.sets.keys().next_back().copied().unwrap_or(1)
+    }
+
+    /// From this height on another set decides.
+    pub(super) fn hands_over(&mut self, height: u64, set: ValidatorSet) {
+        self.sets.insert(height, set);
     }
 
     /// The highest block that any honest city showed.
@@ -147,12 +173,13 @@ impl Checks {
     fn is_polka(&self, height: u64, round: u32, hash: B256, of: Address) -> bool {
         let none = BTreeSet::new();
         let voters = self.prevotes.get(&(height, round, hash)).unwrap_or(&none);
-        let power = self.set.validators().iter().filter_map(|validator| {
+        let set = self.set(height);
+        let power = set.validators().iter().filter_map(|validator| {
             let address = validator.address;
             (voters.contains(&address) || self.byzantine.contains(&address) || address == of)
                 .then_some(validator.power)
         });
-        self.set.is_quorum(power.sum())
+        set.is_quorum(power.sum())
     }
 
     fn proposed(&mut self, proposal: &Proposal) -> Verdict {
@@ -221,7 +248,7 @@ impl Checks {
                 format!("block {number} after {}", self.highest()),
             ));
         }
-        if self.set.get(header.beneficiary).is_none() {
+        if self.set(number).get(header.beneficiary).is_none() {
             return Err((
                 "validity",
                 format!("block {number} by {}", header.beneficiary),

@@ -1,6 +1,6 @@
 //! One city: a disk, a clock, and while it lives a real engine with what it is about to do.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +29,14 @@ const CACHE_BYTES: usize = 1 << 20;
 pub(super) struct City {
     pub(super) key: Arc<NodeKey>,
     pub(super) address: Address,
-    /// 0: not one of the chain's.
+    /// 0: not one of the chain's at the beginning.
     pub(super) power: u64,
+    /// Whether it keeps the chain.
+    pub(super) runs: bool,
+    /// Whether it may join the chain later.
+    pub(super) is_spare: bool,
+    /// Its copy of the hub.
+    pub(super) hub: Option<Arc<dyn chain::Hub>>,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
     /// How many effects were performed over all its lives.
@@ -62,6 +68,8 @@ pub(super) enum Input {
     Connected(usize),
     Timer(Timer),
     Submitted(Vec<Transaction>),
+    /// The hub has moved, and names these.
+    HubMoved(BTreeSet<Address>),
 }
 
 /// One life of a city.
@@ -91,6 +99,11 @@ pub(super) enum NoStart {
 }
 
 impl City {
+    /// Whether it never keeps the chain.
+    pub(super) const fn is_stranger(&self) -> bool {
+        self.power == 0 && !self.is_spare
+    }
+
     pub(super) const fn is_honest(&self) -> bool {
         self.byzantine.is_none()
     }
@@ -159,7 +172,7 @@ impl City {
         Config {
             key: Arc::clone(&self.key),
             timeouts: Timeouts::default(),
-            hub: None,
+            hub: self.hub.clone(),
         }
     }
 

@@ -15,7 +15,7 @@ use types::{BlockRequests, Certificate, Readers};
 
 use super::End;
 use super::city::{Input, NoStart};
-use super::world::{CHAIN, Event, Phase, World};
+use super::world::{Event, Phase, World};
 
 /// What to do after an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl World {
     /// Starts a city that does not live.
     pub(super) fn start(&mut self, city: usize) {
         let it = &mut self.cities[city];
-        if it.living.is_some() || it.gone || it.power == 0 {
+        if it.living.is_some() || it.gone || !it.runs {
             return;
         }
         match it.start(&self.genesis, self.now) {
@@ -63,6 +63,7 @@ impl World {
         for peer in 0..self.cities.len() {
             self.connect(city, peer);
         }
+        self.tell_of_hub(city);
         self.work(city);
     }
 
@@ -178,7 +179,7 @@ impl World {
         let from = match &input {
             Input::Received(from, _) => self.cities[*from].address,
             Input::Connected(peer) => self.cities[*peer].address,
-            Input::Timer(_) | Input::Submitted(_) => self.cities[city].address,
+            Input::Timer(_) | Input::Submitted(_) | Input::HubMoved(_) => self.cities[city].address,
         };
         let Some(living) = &mut self.cities[city].living else {
             return;
@@ -187,6 +188,7 @@ impl World {
         let effects = match input {
             Input::Received(_, message) => engine.receive(from, message, now_ms),
             Input::Connected(_) => Ok(engine.connected(from)),
+            Input::HubMoved(named) => Ok(engine.hub_moved(named)),
             Input::Timer(timer) => engine.timer(timer, now_ms),
             Input::Submitted(transactions) => {
                 let admitted = engine.admit(transactions, now_ms);
@@ -356,7 +358,8 @@ impl World {
         let Some(living) = &self.cities[city].living else {
             return Then::Stop;
         };
-        match living.log.append(CHAIN.get(), &[payload]) {
+        let chain = self.genesis.record.chain_id;
+        match living.log.append(chain.get(), &[payload]) {
             Ok(_) => Then::GoOn,
             Err(error) => {
                 self.figures.count("append that the disk refused");
@@ -453,7 +456,7 @@ impl World {
                 certificate.height == number
                     && certificate.block_hash == block.hash
                     && certificate
-                        .verify(&self.checks.domain, &self.checks.set)
+                        .verify(&self.checks.domain, self.checks.set(number))
                         .is_ok()
             });
         if !proven {
@@ -463,10 +466,7 @@ impl World {
                 &format!("block {number} is not proven"),
             );
         }
-        let genesis = &self.genesis;
-        let requests = BlockRequests::genesis(&genesis.record, &genesis.validators);
-        if block.header.requests_hash != Some(requests.hash()) {
-            let text = format!("block {number} changes set or record");
+        if let Err(text) = self.check_requests(block) {
             self.fail(Some(city), "validity", &text);
         }
         let ms = types::header::time_ms(&block.header).unwrap_or(u64::MAX);
@@ -482,10 +482,52 @@ impl World {
         }
     }
 
+    /// Set and record are those that the hub holds where the block cites it; the set changes with that alone.
+    fn check_requests(&mut self, block: &chain::Block) -> Result<(), String> {
+        let (number, genesis) = (block.header.number, &self.genesis);
+        let first = BlockRequests::genesis(&genesis.record, &genesis.validators);
+        let cited = block.header.parent_beacon_block_root.unwrap_or_default();
+        let held = match &self.registry {
+            None => genesis.validators.clone(),
+            Some(registry) => {
+                let hub = registry.hub.read();
+                let at = hub.number(cited).ok_or("no hub block is cited")?;
+                if at < self.cited {
+                    return Err(format!("it cites {at} after {}", self.cited));
+                }
+                self.cited = at;
+                hub.held(at).clone()
+            }
+        };
+        let is_handover = held != *self.checks.latest_set();
+        let requests = BlockRequests {
+            set_hash: held.hash(),
+            from_height: if is_handover {
+                number + 1
+            } else {
+                self.checks.latest_from()
+            },
+            ..first
+        };
+        if block.header.requests_hash != Some(requests.hash()) {
+            return Err(format!("block {number} does not name what the hub holds"));
+        }
+        if is_handover {
+            self.checks.hands_over(number + 1, held);
+        }
+        Ok(())
+    }
+
     fn send(&mut self, city: usize, to_whom: Recipients, message: &PeerMessage) {
+        let Some(living) = &self.cities[city].living else {
+            return;
+        };
+        let validators = Arc::clone(living.engine.validators());
         let to: Vec<usize> = (0..self.cities.len())
             .filter(|&peer| match to_whom {
-                Recipients::All => peer != city && self.cities[peer].power > 0,
+                Recipients::All => {
+                    peer != city && validators.get(self.cities[peer].address).is_some()
+                }
                 Recipients::One(address) => self.cities[peer].address == address,
             })
             .collect();
@@ -503,7 +545,7 @@ impl World {
         }
         let nobody = to.is_empty() && matches!(to_whom, Recipients::One(_));
         let may_read = self.genesis.record.readers == Readers::Anyone && is_decided(message);
-        if nobody || (!may_read && to.iter().any(|peer| self.cities[*peer].power == 0)) {
+        if nobody || (!may_read && to.iter().any(|peer| self.cities[*peer].is_stranger())) {
             self.fail(
                 Some(city),
                 "readers",
@@ -541,7 +583,6 @@ impl World {
             grave: true,
         } = notice
             && honest
-            && self.checks.set.get(from).is_some()
             && !self.checks.byzantine.contains(&from)
         {
             self.fail(Some(city), "an honest city is accused", reason);

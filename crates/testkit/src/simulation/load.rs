@@ -4,23 +4,24 @@ use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, Signature, TxKind, U256};
 use execution::Transaction;
-use types::NodeKey;
+use types::{ChainId, NodeKey};
 
 use super::random::Random;
-use super::world::CHAIN;
 
 /// Where transactions come from.
 #[derive(Debug)]
 pub(super) struct Load {
     random: Random,
+    chain: ChainId,
     /// The latest sender, and its next nonce.
     sender: Option<(NodeKey, u64)>,
 }
 
 impl Load {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(super) const fn new(seed: u64, chain: ChainId) -> Self {
         Self {
             random: Random::new(seed ^ 0x10ad),
+            chain,
             sender: None,
         }
     }
@@ -38,21 +39,25 @@ impl Load {
                 )
             }
         };
-        let transaction = transfer(&key, nonce);
+        let transaction = transfer_on(self.chain, &key, nonce);
         self.sender = Some((key, nonce + 1));
         transaction
     }
 }
 
-/// A transfer of nothing on the simulated chain: its sender needs nothing.
+/// A transfer of nothing on a development chain: its sender needs nothing.
 ///
 /// # Panics
 ///
 /// Never: what a key signed is a signature.
 #[must_use]
 pub fn transfer(sender: &NodeKey, nonce: u64) -> Transaction {
+    transfer_on(ChainId::DEVELOPMENT, sender, nonce)
+}
+
+fn transfer_on(chain: ChainId, sender: &NodeKey, nonce: u64) -> Transaction {
     let unsigned = TxEip1559 {
-        chain_id: CHAIN.get(),
+        chain_id: chain.get(),
         nonce,
         gas_limit: 21_000,
         to: TxKind::Call(Address::repeat_byte(9)),

@@ -37,7 +37,7 @@ impl World {
             Fault::PowerCutAll => {
                 self.figures.count("power cut everywhere");
                 for city in 0..self.cities.len() {
-                    if self.cities[city].power > 0 {
+                    if self.cities[city].runs {
                         self.end(city, true);
                     }
                 }
@@ -83,7 +83,7 @@ impl World {
         it.loses_disk = false;
         it.shown = 0;
         let other = self.random.index(self.cities.len());
-        if other != city && self.cities[other].power > 0 && self.random.chance(2, 3) {
+        if other != city && self.cities[other].runs && self.random.chance(2, 3) {
             self.end(other, false);
         }
     }
@@ -92,7 +92,7 @@ impl World {
     pub(super) fn submit(&mut self, number: usize) {
         let submission = self.plan.load[number];
         let living: Vec<usize> = (0..self.cities.len())
-            .filter(|city| self.cities[*city].is_honest() && self.cities[*city].living.is_some())
+            .filter(|city| self.cities[*city].is_honest() && self.takes_transactions(*city))
             .collect();
         if living.is_empty() {
             let at = self.now + Duration::from_millis(500);
@@ -121,11 +121,24 @@ impl World {
         }
     }
 
+    /// Whether a city is one of the chain's for some time to come: what it takes from a client gets into a block.
+    fn takes_transactions(&self, place: usize) -> bool {
+        let leaving = self
+            .registry
+            .as_ref()
+            .and_then(|registry| registry.change.as_ref()?.leaving);
+        let living = self.cities[place].living.as_ref();
+        leaving != Some(place) && living.is_some_and(|living| living.engine.is_validator())
+    }
+
     pub(super) fn mischief(&mut self, city: usize) {
         if self.cities[city].gone {
             return;
         }
         let highest = self.checks.highest();
+        let to: Vec<usize> = (0..self.cities.len())
+            .filter(|peer| *peer != city && self.cities[*peer].runs)
+            .collect();
         let it = &mut self.cities[city];
         let round = it
             .living
@@ -137,14 +150,6 @@ impl World {
             .as_ref()
             .and_then(|living| living.tip())
             .map_or(highest, |tip| tip.0);
-        let to: Vec<usize> = self
-            .plan
-            .cities
-            .iter()
-            .enumerate()
-            .filter(|(peer, plan)| *peer != city && plan.power > 0)
-            .map(|(peer, _)| peer)
-            .collect();
         if let Some(byzantine) = &mut it.byzantine {
             let known = Known { height, round };
             let parcels = byzantine.mischief(&to, known, &mut self.random);
@@ -182,8 +187,9 @@ impl World {
                 }
             }
         }
-        for city in &self.cities {
-            if let Some(living) = city.living.as_ref().filter(|_| city.is_honest()) {
+        for (place, city) in self.cities.iter().enumerate() {
+            let counts = city.is_honest() && self.takes_transactions(place);
+            if let Some(living) = city.living.as_ref().filter(|_| counts) {
                 let waiting = living.engine.pool().read().executable(usize::MAX);
                 self.due
                     .extend(waiting.iter().map(|transaction| *transaction.hash()));
@@ -255,7 +261,7 @@ impl World {
             .find(|hash| !self.checks.mined.contains_key(*hash));
         let mut tips = Vec::new();
         for (place, city) in self.cities.iter().enumerate() {
-            if !city.is_honest() {
+            if !city.is_honest() || !city.runs || city.gone {
                 continue;
             }
             let Some(living) = &city.living else {
@@ -275,6 +281,9 @@ impl World {
         }
         if late {
             return Some("transactions are still to come".to_owned());
+        }
+        if let Some(text) = self.unwell_registry() {
+            return Some(text);
         }
         missing.map(|hash| format!("{hash} is in no block: {tips:?}"))
     }

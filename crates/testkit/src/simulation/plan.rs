@@ -11,12 +11,14 @@ use super::byzantine::Vice;
 use super::clock::Clock;
 use super::links::Quality;
 use super::random::Random;
+use super::registry::{self, HubStep};
 use super::{Crash, Focus, Options};
 
 /// Everything that a seed decides at the beginning.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The chain's cities, ascending by address; then, perhaps, one of the network that is not the chain's.
+    /// The chain's cities, ascending by address; then, perhaps, one of the network that is not the chain's, and some that may
+    /// join it.
     pub(super) cities: Vec<CityPlan>,
     pub(super) validators: ValidatorSet,
     pub(super) quality: Quality,
@@ -32,6 +34,10 @@ pub(super) struct Plan {
     pub(super) minimum_interval_ms: u64,
     /// When a client sends how many transactions, to how many cities.
     pub(super) load: Vec<Submission>,
+    /// What happens to the hub; `None` without one.
+    pub(super) hub: Option<Vec<(Duration, HubStep)>>,
+    /// Cities with something wrong that lasts, by place.
+    pub(super) spoilt: Vec<usize>,
 }
 
 /// A city of the plan.
@@ -42,6 +48,8 @@ pub(super) struct CityPlan {
     pub(super) power: u64,
     pub(super) clock: Clock,
     pub(super) role: Role,
+    /// Whether it may join the chain later.
+    pub(super) is_spare: bool,
 }
 
 /// What a city is.
@@ -152,6 +160,24 @@ impl Plan {
             0
         };
         let load = load(heal_at, count, &mut random);
+        // Drawn apart: what else a seed says does not depend on it.
+        let mut of_hub = Random::new(options.seed ^ 0x4a6d);
+        let has_hub = options.crash.is_none() && options.silent.is_none() && {
+            let drawn = !calm && of_hub.chance(1, 3);
+            options
+                .changes
+                .unwrap_or_else(|| drawn || focus == Some(Focus::Changes))
+        };
+        let hub = has_hub.then(|| registry::steps(heal_at, &mut of_hub));
+        if has_hub {
+            let spares = of_hub.between(1, 3);
+            cities.extend((0..spares).map(|number| spare(number, &mut of_hub)));
+        }
+        let is_spoilt = |(place, city): &(usize, &CityPlan)| {
+            city.role != Role::Honest || !city.clock.is_sound() || wiped.contains(place)
+        };
+        let spoilt = cities.iter().enumerate().filter(is_spoilt);
+        let spoilt = spoilt.map(|(place, _)| place).collect();
         Self {
             cities,
             validators,
@@ -163,6 +189,8 @@ impl Plan {
             flush_one_in,
             minimum_interval_ms,
             load,
+            hub,
+            spoilt,
         }
     }
 }
@@ -181,6 +209,7 @@ fn cities(powers: &[u64], off_by_ms: u64, random: &mut Random) -> Vec<CityPlan> 
             power,
             clock: Clock::sound(off_by_ms, random),
             role: Role::Honest,
+            is_spare: false,
         })
         .collect();
     cities.sort_by_key(|city| city.key.address());
@@ -193,6 +222,19 @@ fn stranger(random: &mut Random) -> CityPlan {
         power: 0,
         clock: Clock::sound(100, random),
         role: Role::Byzantine(Vice::ALL.to_vec()),
+        is_spare: false,
+    }
+}
+
+/// A city that may join.
+fn spare(number: u64, random: &mut Random) -> CityPlan {
+    let byte = 0x60 + u8::try_from(number).unwrap_or(0);
+    CityPlan {
+        key: Arc::new(NodeKey::from_bytes(&[byte; 32]).expect("a key")),
+        power: 0,
+        clock: Clock::sound(100, random),
+        role: Role::Honest,
+        is_spare: true,
     }
 }
 

@@ -19,8 +19,10 @@ use super::links::{Fate, Links};
 use super::load::Load;
 use super::plan::{Fault, Plan, Role};
 use super::random::Random;
+use super::registry::{HubStep, Registry};
 
-pub(super) const CHAIN: ChainId = ChainId::DEVELOPMENT;
+/// A chain of a network, when there is a hub.
+const APPLICATION: u64 = (5_000 << 21) + 7;
 
 /// A seed needs some ten thousand events; many more are a storm.
 const MAX_EVENTS: u64 = 3_000_000;
@@ -63,6 +65,14 @@ pub(super) enum Event {
         number: usize,
     },
     Fault(Fault),
+    /// Something happens to the hub.
+    Hub(HubStep),
+    /// A city's copy of the hub gets what is new.
+    HubSeen {
+        city: usize,
+    },
+    /// What the registry has not settled is looked at.
+    LookAtRegistry,
     /// A Byzantine city does something of its own accord.
     Mischief {
         city: usize,
@@ -87,6 +97,11 @@ pub(super) struct World {
     pub(super) links: Links,
     pub(super) checks: Checks,
     pub(super) load: Load,
+    pub(super) registry: Option<Registry>,
+    /// Cities with something wrong that lasts, by place.
+    pub(super) spoilt: Vec<usize>,
+    /// The highest hub block that a block cites.
+    pub(super) cited: u64,
     pub(super) figures: Figures,
     pub(super) phase: Phase,
     /// What must be in a block at the end.
@@ -108,6 +123,10 @@ pub(super) enum Phase {
 }
 
 fn genesis(seed: u64, plan: &Plan) -> Genesis {
+    let chain = match plan.hub {
+        Some(_) => ChainId::new(APPLICATION).expect("an id"),
+        None => ChainId::DEVELOPMENT,
+    };
     let genesis_ms = u64::try_from(BEGINNING_MS).unwrap_or(0) - 1_000;
     // Cities outside the set may read every other chain.
     let readers = if seed.is_multiple_of(2) {
@@ -118,7 +137,7 @@ fn genesis(seed: u64, plan: &Plan) -> Genesis {
     let record = Record {
         readers,
         minimum_interval_ms: plan.minimum_interval_ms,
-        ..Record::development(CHAIN, genesis_ms)
+        ..Record::development(chain, genesis_ms)
     };
     Genesis {
         record,
@@ -132,15 +151,28 @@ fn genesis(seed: u64, plan: &Plan) -> Genesis {
 impl World {
     pub(super) fn new(seed: u64, plan: Plan, trace: bool) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
-        let genesis = genesis(seed, &plan);
-        let domain = Domain::new(CHAIN, genesis.network_id);
+        let mut genesis = genesis(seed, &plan);
+        let chain = genesis.record.chain_id;
+        let domain = Domain::new(chain, genesis.network_id);
+        let registry = plan.hub.is_some().then(|| {
+            let (record, set) = (genesis.record.hash(), plan.validators.clone());
+            let start_ms = genesis.record.genesis_ms;
+            Registry::new(&domain, set, record, start_ms, plan.cities.len())
+        });
+        genesis.creator = registry.as_ref().map(|it| it.hub.read().block(0));
         let cities: Vec<_> = plan
             .cities
             .iter()
-            .map(|city| City {
+            .enumerate()
+            .map(|(place, city)| City {
                 key: std::sync::Arc::clone(&city.key),
                 address: city.key.address(),
                 power: city.power,
+                runs: city.power > 0,
+                is_spare: city.is_spare,
+                hub: registry
+                    .as_ref()
+                    .map(|it| std::sync::Arc::clone(&it.copies[place]) as _),
                 clock: city.clock,
                 disk: Disk::new(random.next()),
                 segment_bytes: 4_096 << (2 * random.below(3)),
@@ -170,7 +202,10 @@ impl World {
         let links = Links::new(cities.len(), plan.quality);
         Self {
             links,
-            load: Load::new(seed),
+            load: Load::new(seed, chain),
+            registry,
+            spoilt: plan.spoilt.clone(),
+            cited: 0,
             plan,
             random,
             now: Duration::ZERO,
@@ -223,6 +258,9 @@ impl World {
         for number in 0..self.plan.load.len() {
             self.at(self.plan.load[number].at, Event::Submit { number });
         }
+        for (at, step) in self.plan.hub.clone().unwrap_or_default() {
+            self.at(at, Event::Hub(step));
+        }
         self.at(self.plan.heal_at, Event::Heal);
     }
 
@@ -233,7 +271,7 @@ impl World {
                 self.figures.count("wrong clock");
             }
             if let Role::Byzantine(vices) = &city.role {
-                if city.power == 0 {
+                if city.power == 0 && !city.is_spare {
                     self.figures.count("city outside the set");
                     continue;
                 }
@@ -285,6 +323,9 @@ impl World {
             Event::Start { city } => self.start(city),
             Event::Submit { number } => self.submit(number),
             Event::Fault(fault) => self.fault(fault),
+            Event::Hub(step) => self.hub(step),
+            Event::HubSeen { city } => self.hub_seen(city),
+            Event::LookAtRegistry => self.look_at_registry(),
             Event::Mischief { city } => self.mischief(city),
             Event::Heal => self.heal(),
             Event::Look => self.look(),
@@ -310,7 +351,7 @@ impl World {
         self.tell(|| format!("city {to}: from {from} {}", super::words::of(&message)));
         // Byzantine cities tell each other what they hear, those outside the set among them.
         if !self.cities[to].is_honest() {
-            for city in self.cities.iter_mut().filter(|city| city.power == 0) {
+            for city in self.cities.iter_mut().filter(|city| city.is_stranger()) {
                 if let Some(byzantine) = &mut city.byzantine {
                     byzantine.overhear(&message);
                 }
@@ -485,7 +526,12 @@ impl World {
             | Event::Wake { city, .. }
             | Event::Start { city } => !self.cities[*city].gone,
             Event::Mischief { .. } | Event::Look => false,
-            Event::Submit { .. } | Event::Fault(_) | Event::Heal => true,
+            Event::Submit { .. }
+            | Event::Fault(_)
+            | Event::Heal
+            | Event::Hub(_)
+            | Event::HubSeen { .. }
+            | Event::LookAtRegistry => true,
         };
         let ((at, _), event) = self.queue.iter().find(|(_, event)| happens(event))?;
         Some(format!("{event:?} at {at:?}"))

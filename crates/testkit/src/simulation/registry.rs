@@ -1,0 +1,361 @@
+//! The registry of the simulated network: which cities the chain is to have, one change after the other, and who has heard
+//! of it.
+//!
+//! It does what the contracts and `node`'s follower do: a city that joins holds the chain before the hub names it; the hub
+//! names the next set after the handover to the one before was shown; a city's copy of the hub is behind as long as a fault
+//! says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::Address;
+use parking_lot::RwLock;
+use types::{Domain, Validator, ValidatorSet};
+
+use super::city::{City, Input};
+use super::random::Random;
+use super::world::{Event, Phase, World};
+use crate::hub::{Copy, SimulatedHub};
+
+/// How often what is not settled is looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// After so many looks a city is told again.
+const TELL_AGAIN: u32 = 4;
+
+/// What happens to the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HubStep {
+    /// A change of the chain's cities is asked for.
+    Change,
+    /// So many blocks that do not concern the chain.
+    Grow(u64),
+    /// The hub's own validators change.
+    HandOver,
+}
+
+/// A change that is not over.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// Who joins, by place.
+    pub(super) joining: Option<usize>,
+    /// Who leaves, by place.
+    pub(super) leaving: Option<usize>,
+    next: ValidatorSet,
+    is_named: bool,
+}
+
+/// The registry.
+#[derive(Debug)]
+pub(super) struct Registry {
+    pub(super) hub: Arc<RwLock<SimulatedHub>>,
+    /// By place of the city.
+    pub(super) copies: Vec<Arc<Copy>>,
+    pub(super) change: Option<Change>,
+    /// The set that the chain has, or had before the change that is not over.
+    set: ValidatorSet,
+    /// Whom the hub names for the chain, from which of its blocks on.
+    named: BTreeMap<u64, BTreeSet<Address>>,
+    /// Whether a look is on its way.
+    looks: bool,
+    ticks: u32,
+}
+
+impl Registry {
+    pub(super) fn new(
+        domain: &Domain,
+        set: ValidatorSet,
+        record_hash: alloy_primitives::B256,
+        start_ms: u64,
+        cities: usize,
+    ) -> Self {
+        let hub = SimulatedHub::new(domain, set.clone(), record_hash, start_ms);
+        let hub = Arc::new(RwLock::new(hub));
+        let copy = |_| Arc::new(Copy::new(Arc::clone(&hub), 0));
+        Self {
+            copies: (0..cities).map(copy).collect(),
+            hub,
+            change: None,
+            set,
+            named: BTreeMap::from([(0, BTreeSet::new())]),
+            looks: false,
+            ticks: 0,
+        }
+    }
+
+    fn height(&self) -> u64 {
+        self.hub.read().height()
+    }
+
+    /// Whom the hub names for the chain, as far as a city knows.
+    fn named_to(&self, city: usize) -> BTreeSet<Address> {
+        let seen = self.copies[city].seen();
+        let latest = self.named.range(..=seen).next_back();
+        latest.map(|(_, named)| named.clone()).unwrap_or_default()
+    }
+}
+
+/// The set without one and with another of power 1.
+fn changed(set: &ValidatorSet, without: Option<Address>, with: Option<Address>) -> ValidatorSet {
+    let mut validators: Vec<_> = set
+        .validators()
+        .iter()
+        .copied()
+        .filter(|validator| Some(validator.address) != without)
+        .collect();
+    validators.extend(with.map(|address| Validator { address, power: 1 }));
+    validators.sort_by_key(|validator| validator.address);
+    ValidatorSet::new(validators).expect("a sound set")
+}
+
+impl World {
+    /// Something happens to the hub.
+    pub(super) fn hub(&mut self, step: HubStep) {
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        match step {
+            HubStep::Grow(blocks) => {
+                self.figures.count("hub blocks made at once");
+                registry.hub.write().grow(blocks);
+            }
+            HubStep::HandOver => {
+                self.figures.count("hub's own handover");
+                registry.hub.write().hand_over();
+            }
+            HubStep::Change => self.ask_for_change(),
+        }
+        self.spread();
+    }
+
+    /// The chain's owner asks for a change, if the one before is over.
+    fn ask_for_change(&mut self) {
+        let Some(registry) = self.registry.as_ref().filter(|it| it.change.is_none()) else {
+            return;
+        };
+        let set = registry.set.clone();
+        let place = |address: Address| self.cities.iter().position(|city| city.address == address);
+        let places: Vec<usize> = set
+            .validators()
+            .iter()
+            .filter_map(|validator| place(validator.address))
+            .collect();
+        let spare = self
+            .cities
+            .iter()
+            .position(|city| city.is_spare && !city.runs && !city.gone);
+        let kind = self.random.below(4);
+        let joining = spare.filter(|_| kind != 0);
+        let leaving = (kind != 1 || joining.is_none())
+            .then(|| places[self.random.index(places.len())])
+            .filter(|_| places.len() > 1 || joining.is_some());
+        let address = |place: Option<usize>| place.map(|place| self.cities[place].address);
+        let next = changed(&set, address(leaving), address(joining));
+        if next == set || !self.bears(&next) {
+            return;
+        }
+        self.tell(|| format!("the hub: {leaving:?} leaves, {joining:?} joins"));
+        self.figures.count(match (joining, leaving) {
+            (Some(_), Some(_)) => "change: a city replaced",
+            (Some(_), None) => "change: a city added",
+            _ => "change: a city taken out",
+        });
+        if let Some(joining) = joining {
+            self.cities[joining].runs = true;
+            let at = self.now + self.random.millis(10, 1_500);
+            self.at(at, Event::Start { city: joining });
+        }
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        registry.hub.write().grow(1);
+        let validators = set.validators().iter().map(|validator| validator.address);
+        let mut named: BTreeSet<Address> = validators.collect();
+        named.extend(joining.map(|place| self.cities[place].address));
+        registry.named.insert(registry.height(), named);
+        registry.change = Some(Change {
+            joining,
+            leaving,
+            next,
+            is_named: false,
+        });
+        self.look_at_registry_soon();
+    }
+
+    /// Whether a set goes on with all that the plan lets go wrong for ever in less than a third of it.
+    fn bears(&self, set: &ValidatorSet) -> bool {
+        let is_spoilt = |address: Address| {
+            let place = self.cities.iter().position(|city| city.address == address);
+            place.is_none_or(|place| self.spoilt.contains(&place))
+        };
+        let validators = set.validators().iter();
+        let spoilt = validators.filter(|validator| is_spoilt(validator.address));
+        spoilt.map(|validator| validator.power).sum::<u64>() * 3 < set.total_power()
+    }
+
+    /// Every city's copy gets what is new, each in its time.
+    fn spread(&mut self) {
+        for city in 0..self.cities.len() {
+            let longest = if self.phase == Phase::Faulty && self.random.chance(1, 6) {
+                20_000
+            } else {
+                400
+            };
+            let at = self.now + self.random.millis(1, longest);
+            self.at(at, Event::HubSeen { city });
+        }
+    }
+
+    /// A city's copy of the hub is up to date.
+    pub(super) fn hub_seen(&mut self, city: usize) {
+        let Some(registry) = &self.registry else {
+            return;
+        };
+        registry.copies[city].catch_up();
+        self.tell_of_hub(city);
+        self.look_at_registry_soon();
+    }
+
+    /// A city's follower tells the chain.
+    pub(super) fn tell_of_hub(&mut self, city: usize) {
+        let Some(registry) = &self.registry else {
+            return;
+        };
+        let mut named = registry.named_to(city);
+        named.remove(&self.cities[city].address);
+        self.put(city, Input::HubMoved(named));
+    }
+
+    fn look_at_registry_soon(&mut self) {
+        if let Some(registry) = &mut self.registry
+            && !registry.looks
+        {
+            registry.looks = true;
+            self.at(self.now + TICK, Event::LookAtRegistry);
+        }
+    }
+
+    /// What is not settled goes on, if it can.
+    pub(super) fn look_at_registry(&mut self) {
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        registry.looks = false;
+        registry.ticks += 1;
+        let tells = registry.ticks.is_multiple_of(TELL_AGAIN);
+        self.go_on_with_change();
+        let unsettled = self.unsettled();
+        if tells {
+            for city in &unsettled {
+                self.tell_of_hub(*city);
+            }
+        }
+        let is_changing = self
+            .registry
+            .as_ref()
+            .is_some_and(|registry| registry.change.is_some());
+        if is_changing || !unsettled.is_empty() {
+            self.look_at_registry_soon();
+        }
+    }
+
+    /// Cities that live and whose chain is not as their copy of the hub has it.
+    fn unsettled(&self) -> Vec<usize> {
+        let Some(registry) = &self.registry else {
+            return Vec::new();
+        };
+        let hub = registry.hub.read();
+        let joining = registry.change.as_ref().and_then(|change| change.joining);
+        let is_unsettled = |place: &usize| {
+            let Some(living) = &self.cities[*place].living else {
+                return false;
+            };
+            let held = hub.held(registry.copies[*place].seen());
+            joining == Some(*place) || **living.engine.validators() != *held
+        };
+        (0..self.cities.len()).filter(is_unsettled).collect()
+    }
+
+    fn go_on_with_change(&mut self) {
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        let Some(change) = &mut registry.change else {
+            return;
+        };
+        let (joining, leaving, next) = (change.joining, change.leaving, change.next.clone());
+        if !change.is_named {
+            let holds = joining.is_none_or(|place| {
+                let living = self.cities[place].living.as_ref();
+                living.is_some_and(|living| living.engine.holds_chain())
+            });
+            if holds {
+                change.is_named = true;
+                registry.hub.write().name(next.clone());
+                let validators = next.validators().iter();
+                let validators: BTreeSet<_> = validators.map(|one| one.address).collect();
+                registry.named.insert(registry.height(), validators);
+                self.tell(|| "the hub names the next set".to_owned());
+                self.spread();
+            }
+            return;
+        }
+        // Whoever stays shows the handover block: it is not lost with whoever leaves.
+        let shows = |city: &City| {
+            let living = city.living.as_ref().filter(|_| city.is_honest());
+            let stays = next.get(city.address).is_some();
+            stays && living.is_some_and(|living| **living.engine.validators() == next)
+        };
+        if *self.checks.latest_set() != next || !self.cities.iter().any(shows) {
+            return;
+        }
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        registry.set = next;
+        registry.change = None;
+        registry.hub.write().grow(1);
+        registry.named.insert(registry.height(), BTreeSet::new());
+        self.figures.count("handover");
+        self.tell(|| "the hub is shown the handover".to_owned());
+        if let Some(city) = leaving {
+            let it = &mut self.cities[city];
+            it.gone = true;
+            it.living = None;
+            it.life += 1;
+            self.links.end(city);
+        }
+        self.spread();
+    }
+
+    /// What of the registry is not as it should be when all faults are over.
+    pub(super) fn unwell_registry(&self) -> Option<String> {
+        let registry = self.registry.as_ref()?;
+        if let Some(change) = &registry.change {
+            return Some(format!("a change is not over: {change:?}"));
+        }
+        let unsettled = self.unsettled();
+        (!unsettled.is_empty()).then(|| format!("{unsettled:?} have another set than the hub"))
+    }
+}
+
+/// When what happens to the hub.
+pub(super) fn steps(heal_at: Duration, random: &mut Random) -> Vec<(Duration, HubStep)> {
+    let heal_ms = u64::try_from(heal_at.as_millis()).unwrap_or(u64::MAX);
+    let mut steps = Vec::new();
+    for _ in 0..random.between(1, 4) {
+        steps.push((random.millis(200, heal_ms), HubStep::Change));
+    }
+    if random.chance(1, 2) {
+        steps.push((heal_at + random.millis(1_000, 6_000), HubStep::Change));
+    }
+    for _ in 0..random.below(4) {
+        let blocks = random.between(1, 300);
+        steps.push((random.millis(100, heal_ms), HubStep::Grow(blocks)));
+    }
+    for _ in 0..random.below(3) {
+        steps.push((random.millis(100, heal_ms), HubStep::HandOver));
+    }
+    steps
+}
