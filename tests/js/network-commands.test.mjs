@@ -178,6 +178,14 @@ test("a change waits for a city that does not run, and is called off", PROGRAM, 
   assert.deepEqual([after.status, after.change, after.cities], ["active", null, before.cities]);
   const again = await ends(REFUSED, [...cancel, "--yes"], authority(1));
   assert.match(again, /demo is active: there is no change of its cities to call off/);
+  // Whoever waits for a change is told what became of it.
+  const waiting = causeway(change, { key: authority(1) });
+  await until("it is changing", async () => (await done(["app", "show", "demo"])).change);
+  await done([...cancel, "--yes"], authority(1));
+  const { code, stderr } = await waiting;
+  assert.equal(code, REFUSED, stderr);
+  assert.match(stderr, /\[1\/3\] tell the hub: in the hub's block \d+\n/);
+  assert.match(stderr, /the change was called off meanwhile/);
 });
 
 test("the fifth follows the hub and hosts an application", PROGRAM, async () => {
