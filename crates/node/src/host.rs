@@ -310,6 +310,7 @@ impl Host {
         let common = Common {
             trim: Trim::new(options.trim_after_bytes),
             hub: Arc::default(),
+            named: parking_lot::Mutex::default(),
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,
             key: Arc::clone(&key),

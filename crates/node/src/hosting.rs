@@ -48,6 +48,8 @@ pub(crate) struct Common {
     pub(crate) trim: Trim,
     /// This city's copy of the hub; empty where there is none.
     pub(crate) hub: Arc<hub::OwnCopy>,
+    /// Cities that the hub names for chains whose set changes. Written by whoever follows the registry.
+    pub(crate) named: Mutex<HashMap<u64, BTreeSet<Address>>>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -69,8 +71,6 @@ struct Inner {
     lost_ms: Option<u64>,
     /// Chains whose log cannot be followed: they are not opened, because they would sign what they do not remember.
     failed: HashSet<u64>,
-    /// Cities that the hub names for chains whose set changes. Written by whoever follows the registry.
-    named: Mutex<HashMap<u64, BTreeSet<Address>>>,
     /// Chains that are to stand still.
     standing: Mutex<HashSet<u64>>,
 }
@@ -126,7 +126,6 @@ impl Hosting {
             tasks: Mutex::default(),
             lost_ms,
             failed,
-            named: Mutex::default(),
             standing: Mutex::default(),
         }));
         for (genesis, recovered) in &recovered {
@@ -305,7 +304,7 @@ impl Hosting {
 
     /// Says whom the hub names for a chain beside its own set; nobody, when no change is on its way.
     pub(crate) fn name(&self, chain_id: ChainId, named: BTreeSet<Address>) {
-        let mut all = self.0.named.lock();
+        let mut all = self.0.common.named.lock();
         if named.is_empty() {
             all.remove(&chain_id.get());
         } else {
@@ -315,7 +314,7 @@ impl Hosting {
 
     /// Whether the hub names this city for a chain whose set changes.
     pub(crate) fn names(&self, chain_id: ChainId, city: Address) -> bool {
-        let named = self.0.named.lock();
+        let named = self.0.common.named.lock();
         named
             .get(&chain_id.get())
             .is_some_and(|named| named.contains(&city))
@@ -330,7 +329,7 @@ impl Hosting {
         let Some(handle) = self.open(chain_id).await? else {
             return Ok(None);
         };
-        let named = self.0.named.lock().get(&chain_id.get()).cloned();
+        let named = self.0.common.named.lock().get(&chain_id.get()).cloned();
         let engine = {
             let awake = self.0.awake.lock();
             awake
@@ -485,11 +484,6 @@ impl Hosting {
             mailboxes,
             used: Instant::now(),
         };
-        if let Some(named) = self.0.named.lock().get(&chain_id.get()) {
-            let named = named.clone();
-            // The mailbox is new, and empty.
-            drop(awake.mailboxes.engine.try_send(ToChain::HubMoved { named }));
-        }
         let mut all = self.0.awake.lock();
         all.insert(chain_id.get(), awake);
         self.0.common.metrics.awake(all.len());

@@ -57,6 +57,17 @@ impl Recovered {
         self.engine.reader().clone()
     }
 
+    /// What the engine is told that it does not remember: whether the chain stands still, and whom the hub names for it.
+    fn tell(&mut self, chain_id: ChainId, common: &Common, stands: bool) {
+        if stands {
+            self.engine.stand_still();
+        }
+        let named = common.named.lock().get(&chain_id.get()).cloned();
+        if let Some(named) = named {
+            self.first.extend(self.engine.hub_moved(named));
+        }
+    }
+
     /// Whether there is nothing to do for the chain.
     pub(crate) fn can_rest(&self) -> bool {
         self.first.is_empty() && self.engine.can_rest()
@@ -98,6 +109,8 @@ fn recover_again(
     pool: Arc<RwLock<Pool>>,
 ) -> Result<Recovered, StartError> {
     let chain_id = genesis.record.chain_id;
+    // What the engine left unsynced is about to be shown as decided.
+    common.log.sync(common.log.end())?;
     let refused = |source| StartError::Recovery { chain_id, source };
     let mut recovery = Recovery::again(config(common, genesis.creator.is_some()), reader, pool)
         .map_err(refused)?;
@@ -124,9 +137,7 @@ pub(crate) fn start_chain(
 ) -> (ChainHandle, Mailboxes) {
     let common = hosting.common();
     let chain_id = genesis.record.chain_id;
-    if stands {
-        recovered.engine.stand_still();
-    }
+    recovered.tell(chain_id, common, stands);
     let others = Others::of(&recovered.engine, common.key.address());
     let (inbox, submissions) = mpsc::channel(INBOX);
     let (messages, from_peers) = mpsc::channel(MESSAGES);
@@ -195,11 +206,14 @@ async fn keep(genesis: Genesis, first: Recovered, outside: Outside, mut inputs: 
     let reader = first.engine.reader().clone();
     let pool = Arc::clone(first.engine.pool());
     let (mut recovered, mut left, mut height) = (first, RESTARTS, 0);
+    let mut is_again = false;
     loop {
-        let Recovered { mut engine, first } = recovered;
-        if outside.stands.load(Ordering::Acquire) {
-            engine.stand_still();
+        let stands = outside.stands.load(Ordering::Acquire);
+        if is_again {
+            recovered.tell(chain_id, &outside.common, stands);
         }
+        is_again = true;
+        let Recovered { engine, first } = recovered;
         let chain = Chain::new(engine, outside.clone());
         let error = match chain.serve(first, &mut inputs).await {
             Ok(()) => {

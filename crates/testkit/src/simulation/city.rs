@@ -146,7 +146,7 @@ impl City {
     }
 
     /// Starts anew in the process that lives: what its engine held in memory is gone, and nothing else.
-    pub(super) fn start_again(&mut self, now: Duration) -> Result<(), String> {
+    pub(super) fn start_again(&mut self, now: Duration) -> Result<(), NoStart> {
         let Some(living) = self.living.take() else {
             return Ok(());
         };
@@ -158,10 +158,15 @@ impl City {
             inbox,
             ..
         } = living;
-        let entries = read(&*log)?;
+        // As `node` does: what is decided in the log is shown from now on.
+        log.sync(log.end())
+            .map_err(|error| NoStart::Disk(in_words(error)))?;
+        let entries = read(&*log).map_err(NoStart::Other)?;
         let (reader, pool) = (engine.reader(), Arc::clone(engine.pool()));
-        let recovery = Recovery::again(self.config(), reader, pool).map_err(in_words)?;
-        self.recover(recovery, log, tables, entries, now)?;
+        let recovery = Recovery::again(self.config(), reader, pool)
+            .map_err(|error| NoStart::Other(in_words(error)))?;
+        self.recover(recovery, log, tables, entries, now)
+            .map_err(NoStart::Other)?;
         if let Some(living) = &mut self.living {
             living.inbox = inbox;
         }

@@ -340,8 +340,14 @@ impl World {
         }
         self.figures.count("engine started again before an effect");
         self.tell(|| format!("city {city}: its engine starts again"));
-        if let Err(why) = self.cities[city].start_again(self.now) {
-            self.fail(Some(city), "recovery", &why);
+        match self.cities[city].start_again(self.now) {
+            Ok(()) => self.tell_of_hub(city),
+            Err(NoStart::Disk(_)) => {
+                self.figures.count("sync that failed");
+                self.end(city, false);
+                return Then::Stop;
+            }
+            Err(NoStart::Other(why)) => self.fail(Some(city), "recovery", &why),
         }
         let tip = self.cities[city].tip().unwrap_or_default();
         self.found(city, tip.0);

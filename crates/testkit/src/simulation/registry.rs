@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    /// Cities that live and whose chain is not as their copy of the hub has it.
+    /// Honest cities that live and whose chain is not as their copy of the hub has it.
     fn unsettled(&self) -> Vec<usize> {
         let Some(registry) = &self.registry else {
             return Vec::new();
@@ -268,7 +268,8 @@ impl World {
         let hub = registry.hub.read();
         let joining = registry.change.as_ref().and_then(|change| change.joining);
         let is_unsettled = |place: &usize| {
-            let Some(living) = &self.cities[*place].living else {
+            let city = &self.cities[*place];
+            let Some(living) = city.living.as_ref().filter(|_| city.is_honest()) else {
                 return false;
             };
             let held = hub.held(registry.copies[*place].seen());
@@ -320,6 +321,7 @@ impl World {
         self.figures.count("handover");
         self.tell(|| "the hub is shown the handover".to_owned());
         if let Some(city) = leaving {
+            self.forget_waiting(city);
             let it = &mut self.cities[city];
             it.gone = true;
             it.living = None;
@@ -329,11 +331,42 @@ impl World {
         self.spread();
     }
 
+    /// What a city that leaves took from clients, and nobody else heard of, is not waited for.
+    fn forget_waiting(&mut self, city: usize) {
+        let pooled = |place: usize| -> BTreeSet<alloy_primitives::B256> {
+            let living = self.cities[place].living.as_ref();
+            let content = living.map(|living| living.engine.pool().read().content());
+            let content = content.into_iter().flatten();
+            content
+                .map(|(_, _, pooled)| *pooled.transaction.hash())
+                .collect()
+        };
+        let mut lost = pooled(city);
+        for place in (0..self.cities.len()).filter(|place| *place != city) {
+            let living = self.cities[place].living.as_ref();
+            let waiting = living.map(|living| living.engine.pool().read().executable(usize::MAX));
+            for transaction in waiting.into_iter().flatten() {
+                lost.remove(transaction.hash());
+            }
+        }
+        self.due.retain(|hash| !lost.contains(hash));
+    }
+
     /// What of the registry is not as it should be when all faults are over.
     pub(super) fn unwell_registry(&self) -> Option<String> {
         let registry = self.registry.as_ref()?;
         if let Some(change) = &registry.change {
-            return Some(format!("a change is not over: {change:?}"));
+            let joining = change
+                .joining
+                .and_then(|place| self.cities[place].living.as_ref());
+            let holds = joining.map(|living| {
+                let engine = &living.engine;
+                (living.tip(), engine.holds_chain(), engine.is_settled())
+            });
+            let set = self.checks.latest_set();
+            return Some(format!(
+                "a change of {set:?} is not over: {change:?}; who joins: {holds:?}"
+            ));
         }
         let unsettled = self.unsettled();
         (!unsettled.is_empty()).then(|| format!("{unsettled:?} have another set than the hub"))
