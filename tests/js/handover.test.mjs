@@ -53,21 +53,25 @@ const applications = () => contract("Applications", APPLICATIONS, 0);
 
 /** Places an application on these cities, by their numbers. */
 async function place(registry, name, cities, more = {}) {
-  const sent = await registry.create({
-    name,
-    cities,
-    owner: ready.accounts[0].address,
-    gasLimit: 0,
-    gasPerSecond: 1_000_000,
-    bytesStored: 1_000_000,
-    blocksPerSecond: 10,
-    feeRule: 0,
-    admission: 0,
-    readers: 0,
-    minimumIntervalMs: 0,
-    allowConcentration: false,
-    ...more,
-  });
+  // More than an estimate: another placement may come before it.
+  const sent = await registry.create(
+    {
+      name,
+      cities,
+      owner: ready.accounts[0].address,
+      gasLimit: 0,
+      gasPerSecond: 1_000_000,
+      bytesStored: 1_000_000,
+      blocksPerSecond: 10,
+      feeRule: 0,
+      admission: 0,
+      readers: 0,
+      minimumIntervalMs: 0,
+      allowConcentration: false,
+      ...more,
+    },
+    { gasLimit: 4_000_000 },
+  );
   const receipt = await sent.wait();
   const created = receipt.logs
     .map((log) => registry.interface.parseLog(log))

@@ -45,6 +45,24 @@ fn four_cities_without_faults_agree_in_the_first_round_and_make_no_empty_block()
 }
 
 #[test]
+fn cities_change_by_the_hubs_word_and_nothing_is_lost() {
+    let options = Options {
+        changes: Some(true),
+        ..Options::default()
+    };
+    let figures = hold(0..40, options);
+    for what in [
+        "handover",
+        "change: a city replaced",
+        "change: a city added",
+        "change: a city taken out",
+        "hub's own handover",
+    ] {
+        assert!(figures.counts.contains_key(what), "no {what} in {figures}");
+    }
+}
+
+#[test]
 fn a_seed_is_the_same_twice() {
     for seed in 0..8 {
         let options = Options {

@@ -143,8 +143,12 @@ impl Engine {
         }
         let from = head.parent_beacon_block_root?;
         hub.cite(self.profile.chain_id, from, &self.requests)
-            // This release changes no record: such a block would be refused here as well.
-            .filter(|cited| cited.record_hash == self.requests.record_hash)
+            // What would be refused here as well: this release changes no record.
+            .filter(|cited| {
+                let may_follow = |set| self.may_follow(set);
+                cited.record_hash == self.requests.record_hash
+                    && cited.set.as_ref().is_none_or(may_follow)
+            })
     }
 
     /// What the block `number` says of the next height when the hub holds these.
