@@ -212,6 +212,108 @@ fn set_of(
     Ok(row.and_then(|row| alloy_rlp::decode_exact(&row).ok()))
 }
 
+/// A chain that ended on this city, and may be forgotten some time later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The chain.
+    pub chain_id: ChainId,
+    /// When this city learned of it, Unix milliseconds.
+    pub since_ms: u64,
+    /// Whether rows of it may be left.
+    pub has_rows: bool,
+}
+
+/// Chains that ended on this city, ascending by chain id; also those of which nothing is left but this.
+///
+/// # Errors
+///
+/// [`TablesError`]. A row of another form is passed over.
+pub fn ended(tables: &dyn Tables) -> Result<Vec<Ended>, TablesError> {
+    let snapshot = tables.snapshot();
+    let mut found = Vec::new();
+    for row in snapshot.range(&rows::HOSTED_END, &rows::ENDED_END) {
+        let (key, value) = row?;
+        let chain = key.get(9..).and_then(|id| <[u8; 8]>::try_from(id).ok());
+        let chain = chain.and_then(|id| ChainId::new(u64::from_be_bytes(id)).ok());
+        let since = value.get(1..9).and_then(|ms| <[u8; 8]>::try_from(ms).ok());
+        if let (Some(chain_id), Some(since)) = (chain, since) {
+            found.push(Ended {
+                chain_id,
+                since_ms: u64::from_be_bytes(since),
+                has_rows: value.get(9) == Some(&1),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Keeps that a chain ended here at `since_ms`; with `None`, that it goes on.
+///
+/// # Errors
+///
+/// [`TablesError`].
+pub fn set_ended(
+    tables: &dyn Tables,
+    chain_id: ChainId,
+    since_ms: Option<u64>,
+) -> Result<(), TablesError> {
+    let mut batch = Batch::default();
+    match since_ms {
+        Some(ms) => batch.put(rows::ended_key(chain_id), ended_row(ms, true)),
+        None => batch.delete(rows::ended_key(chain_id)),
+    }
+    tables.commit(batch)
+}
+
+/// Forgets a chain that ended: first that it is here, then its rows, at most so many in a batch. Whoever calls sees to it that
+/// nothing reads or writes it. Can be begun again after a crash.
+///
+/// # Errors
+///
+/// [`TablesError`].
+pub fn forget(tables: &dyn Tables, ended: Ended) -> Result<(), TablesError> {
+    const AT_ONCE: usize = 4_096;
+    let chain = ended.chain_id.get();
+    let mut batch = Batch::default();
+    batch.delete(rows::hosted_key(ended.chain_id));
+    tables.commit(batch)?;
+    loop {
+        let snapshot = tables.snapshot();
+        let (from, to) = (chain.to_be_bytes(), (chain + 1).to_be_bytes());
+        let mut batch = Batch::default();
+        let mut count = 0;
+        for row in snapshot.range(&from, &to).take(AT_ONCE) {
+            batch.delete(row?.0.to_vec());
+            count += 1;
+        }
+        if count == 0 {
+            break;
+        }
+        tables.commit(batch)?;
+    }
+    // What the log still has of it begins nothing.
+    let mut batch = Batch::default();
+    let row = ended_row(ended.since_ms, false);
+    batch.put(rows::ended_key(ended.chain_id), row);
+    tables.commit(batch)
+}
+
+fn ended_row(since_ms: u64, has_rows: bool) -> Vec<u8> {
+    let mut row = vec![rows::VERSION];
+    row.extend_from_slice(&since_ms.to_be_bytes());
+    row.push(u8::from(has_rows));
+    row
+}
+
+/// Whether a chain ended here.
+///
+/// # Errors
+///
+/// [`TablesError`].
+pub fn has_ended(tables: &dyn Tables, chain_id: ChainId) -> Result<bool, TablesError> {
+    Ok(tables.snapshot().get(&rows::ended_key(chain_id))?.is_some())
+}
+
 /// What chain `chain_id` began with; `None` when it has no block 0 in `tables`.
 ///
 /// # Errors

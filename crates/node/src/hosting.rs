@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::{Address, Bytes};
+use chain::genesis::Ended;
 use chain::{Entry, Genesis, Recovery};
 use parking_lot::Mutex;
 use store::{Log, Position, Tables, TablesError};
@@ -370,6 +371,29 @@ impl Hosting {
         is_new
     }
 
+    /// Forgets a chain that ended. Says whether it did: one that somebody uses, or that is not at rest, is kept for now.
+    pub(crate) async fn forget(&self, ended: Ended) -> Result<bool, OpenError> {
+        let chain_id = ended.chain_id;
+        let _turn = self.0.turn.lock().await;
+        let taken = {
+            let mut awake = self.0.awake.lock();
+            match awake.get(&chain_id.get()) {
+                Some(it) if it.handle.is_held_elsewhere() => return Ok(false),
+                _ => awake.remove(&chain_id.get()),
+            }
+        };
+        if let Some(taken) = taken
+            && !park(&taken).await
+        {
+            self.0.awake.lock().insert(chain_id.get(), taken);
+            return Ok(false);
+        }
+        let common = Arc::clone(&self.0.common);
+        let forget = move || Ok(chain::genesis::forget(&*common.tables, ended)?);
+        self.blocking(chain_id, forget).await?;
+        Ok(true)
+    }
+
     /// Waits until all tasks have ended, which they do when the host says so.
     pub(crate) async fn ended(&self) {
         loop {
@@ -665,6 +689,10 @@ impl Readers<'_> {
             ) {
                 (Some(genesis), _) => self.begin(genesis)?,
                 // It began just before a crash.
+                // It was forgotten; the log is only not released yet.
+                (None, _) if chain::genesis::has_ended(&*self.common.tables, chain_id)? => {
+                    return Ok(());
+                }
                 (None, Entry::Genesis(genesis)) => self.begin((**genesis).clone())?,
                 (None, _) => return Ok(()),
             }

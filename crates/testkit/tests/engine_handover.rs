@@ -156,14 +156,17 @@ fn a_proven_handover_is_voted_for_by_a_city_that_has_not_heard_of_it() {
     assert_eq!(prevote, Some(hash));
 }
 
+/// Spoils what stands beside a block.
+type Forge = fn(&mut Beside);
+
 #[test]
 fn what_is_not_proven_is_not_voted_for_and_speaks_against_its_sender_alone() {
     let hub = hub(&[1, 2, 3, 5]);
     let (proposer, proposal, outline) = handover(&hub);
-    let forge: [(&str, fn(&mut Beside)); 4] = [
+    let forge: [(&str, Forge); 4] = [
         ("no proof", |beside| beside.proof = None),
         ("another set", |beside| {
-            beside.set = Some(set(&[1, 2, 3, 6]))
+            beside.set = Some(set(&[1, 2, 3, 6]));
         }),
         ("no set", |beside| beside.set = None),
         ("a torn proof", |beside| {

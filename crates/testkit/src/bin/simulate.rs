@@ -26,9 +26,6 @@ struct Arguments {
     /// Faults of one kind alone, or none.
     #[arg(long, value_enum)]
     focus: Option<Kind>,
-    /// Every seed with a hub on which the chain's cities change.
-    #[arg(long)]
-    changes: bool,
     /// A line for every event, on standard error.
     #[arg(long)]
     trace: bool,
@@ -108,7 +105,7 @@ fn options(arguments: &Arguments, seed: u64) -> Options {
         cities: arguments.cities.map(usize::from),
         calm: matches!(arguments.focus, Some(Kind::Nothing)),
         focus: arguments.focus.and_then(Kind::focus),
-        changes: arguments.changes.then_some(true),
+        changes: matches!(arguments.focus, Some(Kind::Changes)).then_some(true),
         trace: arguments.trace,
         ..Options::default()
     }

@@ -148,17 +148,21 @@ fn genesis(seed: u64, plan: &Plan) -> Genesis {
     }
 }
 
+/// The registry of a network that has one, which begins with the chain as it is.
+fn registry(plan: &Plan, domain: &Domain, record: &Record) -> Option<Registry> {
+    plan.hub.as_ref()?;
+    let set = plan.validators.clone();
+    let (start_ms, cities) = (record.genesis_ms, plan.cities.len());
+    Some(Registry::new(domain, set, record.hash(), start_ms, cities))
+}
+
 impl World {
     pub(super) fn new(seed: u64, plan: Plan, trace: bool) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let mut genesis = genesis(seed, &plan);
         let chain = genesis.record.chain_id;
         let domain = Domain::new(chain, genesis.network_id);
-        let registry = plan.hub.is_some().then(|| {
-            let (record, set) = (genesis.record.hash(), plan.validators.clone());
-            let start_ms = genesis.record.genesis_ms;
-            Registry::new(&domain, set, record, start_ms, plan.cities.len())
-        });
+        let registry = registry(&plan, &domain, &genesis.record);
         genesis.creator = registry.as_ref().map(|it| it.hub.read().block(0));
         let cities: Vec<_> = plan
             .cities
