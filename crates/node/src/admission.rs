@@ -16,10 +16,11 @@ use chain::{Admitted, Pool, PoolError, Reader, admit};
 use execution::Transaction;
 use parking_lot::RwLock;
 use store::{Log, LogError};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use types::ChainId;
 
 use crate::clock::Clock;
+use crate::feed::Feed;
 use crate::metrics::ChainMetrics;
 use crate::peers::{Others, Peers};
 
@@ -65,7 +66,7 @@ pub(crate) struct Entrance {
     pub(crate) pool: Arc<RwLock<Pool>>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) pending: broadcast::Sender<Arc<Transaction>>,
+    pub(crate) pending: Feed<Arc<Transaction>>,
     pub(crate) metrics: ChainMetrics,
     pub(crate) peers: Arc<dyn Peers>,
     /// The chain's other validators: who gets what clients bring, and who may relay.
@@ -186,8 +187,7 @@ impl Entrance {
         }
         self.pooled.notify_one();
         for transaction in all {
-            // Nobody listening is no error.
-            drop(self.pending.send(transaction));
+            self.pending.tell(transaction);
         }
         self.metrics.pool(self.pool.read().len());
         Ok(())

@@ -13,10 +13,11 @@ use chain::{
     Commit, Decided, Effect, Engine, EngineError, Notice, PeerMessage, Recipients, Timer, TimerKey,
 };
 use store::{LogError, TablesError};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use types::ChainId;
 
+use crate::feed::Feed;
 use crate::handle::{ChainStatus, NewBlock, Status};
 use crate::hosting::Common;
 use crate::metrics::ChainMetrics;
@@ -66,7 +67,7 @@ impl Stopped {
 pub(crate) struct Outside {
     pub(crate) chain_id: ChainId,
     pub(crate) common: Arc<Common>,
-    pub(crate) heads: broadcast::Sender<NewBlock>,
+    pub(crate) heads: Feed<NewBlock>,
     pub(crate) metrics: ChainMetrics,
     /// The chain's other validators.
     pub(crate) others: Others,
@@ -452,8 +453,7 @@ impl Chain {
         if !Arc::ptr_eq(&before, self.engine.validators()) {
             self.tell_handover();
         }
-        // Nobody listening is no error.
-        drop(self.outside.heads.send(new));
+        self.outside.heads.tell(new);
         self.outside.metrics.pool(self.engine.pool().read().len());
         // Nothing of a later height is in the log yet.
         self.copy_forward()?;

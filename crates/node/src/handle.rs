@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::admission::{Incoming, Submission};
 use crate::clock::Clock;
+use crate::feed::Feed;
 use crate::peers::{Others, Peers};
 
 /// A block that has just become final, and durable here.
@@ -51,8 +52,8 @@ pub struct ChainHandle {
     /// Written by the chain's entrance and engine; a lock and not a task, because a wallet's question must not wait for a block.
     pub(crate) pool: Arc<RwLock<Pool>>,
     pub(crate) inbox: mpsc::Sender<Incoming>,
-    pub(crate) heads: broadcast::Sender<NewBlock>,
-    pub(crate) pending: broadcast::Sender<Arc<Transaction>>,
+    pub(crate) heads: Feed<NewBlock>,
+    pub(crate) pending: Feed<Arc<Transaction>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: Status,
     pub(crate) peers: Arc<dyn Peers>,
@@ -104,13 +105,13 @@ impl ChainHandle {
     /// Every block from now on. A slow receiver is told how many it missed.
     #[must_use]
     pub fn heads(&self) -> broadcast::Receiver<NewBlock> {
-        self.heads.subscribe()
+        self.heads.listen()
     }
 
     /// Every transaction that enters the pool from now on. A slow receiver is told how many it missed.
     #[must_use]
     pub fn pending(&self) -> broadcast::Receiver<Arc<Transaction>> {
-        self.pending.subscribe()
+        self.pending.listen()
     }
 
     /// How the chain does among its cities.

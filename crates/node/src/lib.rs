@@ -20,6 +20,7 @@ pub mod admin;
 mod admission;
 pub mod clock;
 mod driver;
+mod feed;
 mod folder;
 mod handle;
 mod host;

@@ -7,11 +7,12 @@ use chain::{Effect, Engine, Entry, Genesis, Pool, Reader, Recovery};
 use consensus::Timeouts;
 use parking_lot::RwLock;
 use store::Position;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, mpsc};
 use types::ChainId;
 
 use crate::admission::{Admission, Entrance};
 use crate::driver::{Chain, Inputs, Outside};
+use crate::feed::Feed;
 use crate::handle::{ChainHandle, Status};
 use crate::host::StartError;
 use crate::hosting::{Common, Hosting};
@@ -146,8 +147,8 @@ pub(crate) fn start_chain(
         reader: recovered.engine.reader().clone(),
         pool: Arc::clone(recovered.engine.pool()),
         inbox,
-        heads: broadcast::Sender::new(HEADS),
-        pending: broadcast::Sender::new(PENDING),
+        heads: Feed::new(HEADS),
+        pending: Feed::new(PENDING),
         clock: Arc::clone(&common.options.clock),
         status: Status::default(),
         peers: Arc::clone(&common.peers),

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use alloy_primitives::Address;
 use chain::{Pool, Reader, admit};
 use parking_lot::RwLock;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
 use crate::admission::{Incoming, Submission};
 use crate::clock::Clock;
+use crate::feed::Feed;
 use crate::handle::{ChainHandle, Status};
 use crate::peers::{NoPeers, Others};
 
@@ -36,8 +37,8 @@ impl StillChain {
             reader: reader.clone(),
             pool: Arc::clone(&pool),
             inbox: sender,
-            heads: broadcast::Sender::new(1),
-            pending: broadcast::Sender::new(1),
+            heads: Feed::new(1),
+            pending: Feed::new(1),
             clock: Arc::clone(&clock),
             status: Status::default(),
             peers: Arc::new(NoPeers),
