@@ -246,6 +246,31 @@ test("cities change by command while transactions flow, and nothing is lost", PR
   await goesOn(before, [5, 1, 2, 3]);
 });
 
+test("applications go on while the hub stands still, and what waited for it heals", PROGRAM, async () => {
+  const create = ["app", "create", "--name", "without-the-hub", "--cities", "CN SHA,CN HFE,CN CAN"];
+  // Of three cities none may fail.
+  const app = await done([...create, "--allow-concentration", "--yes"], authority(1));
+  await goesOn(app, [1, 4, 5]);
+  // Two of its four validators are gone.
+  for (const number of [2, 3]) await network.city(number).kill();
+  const [first, fifth] = [network.city(1), network.city(5)];
+  const height = await first.height();
+  const waiting = await first.send(await signed(newKey(), { chainId: first.chainId }));
+  await goesOn(app, [4, 5, 1]);
+  // A city starts without the hub, from its own copy.
+  await fifth.stop();
+  await fifth.start();
+  await goesOn(app, [5, 1, 4]);
+  assert.equal(await first.call("eth_getTransactionReceipt", waiting), null);
+  assert.equal(await first.height(), height);
+  for (const number of [2, 3]) await network.city(number).start();
+  await receiptEverywhere(network.cities, waiting, 30_000);
+  const change = ["app", "change", "without-the-hub", "--add", "CN NKG", "--yes"];
+  const { status, after } = await done(change, authority(1));
+  assert.deepEqual([status, after.cities.length], ["active", 4]);
+  await goesOn(app, [3, 1, 4, 5]);
+});
+
 test("what the hub would not take is refused before anybody is asked", PROGRAM, async () => {
   const change = (...args) => ["app", "change", "demo", "--yes", ...args];
   for (const [args, wanted, key = authority(1)] of [
