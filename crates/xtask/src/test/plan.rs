@@ -19,6 +19,10 @@ const COMPILE: Duration = Duration::from_mins(30);
 
 /// A suite of black-box tests that takes longer hangs.
 const SUITE: Duration = Duration::from_mins(10);
+/// The same among the long tests.
+const LONG_SUITE: Duration = Duration::from_mins(30);
+/// Chains that a removed city keeps in the long tests.
+const REMOVED_FROM: &str = "3000";
 
 /// Crash rounds: CI's share, and all of them.
 const ROUNDS: Duration = Duration::from_mins(15);
@@ -65,7 +69,7 @@ const FUSE: &str = "FUSE: /dev/fuse, and the right to mount";
 pub(super) fn steps<'a>(repository: &'a Repository, options: &Options) -> Vec<Step<'a>> {
     let mut steps = checks(repository);
     steps.extend(builds(repository));
-    steps.extend(suites(repository));
+    steps.extend(suites(repository, options.long));
     steps.extend(rounds(repository, options.long));
     steps
 }
@@ -180,7 +184,7 @@ fn builds(repository: &Repository) -> Vec<Step<'_>> {
 }
 
 /// What runs the release program from outside, one step a suite.
-fn suites(repository: &Repository) -> Vec<Step<'_>> {
+fn suites(repository: &Repository, long: bool) -> Vec<Step<'_>> {
     let javascript = repository.root.join(JAVASCRIPT);
     let python = repository.root.join(PYTHON_TESTS);
     let mut steps = Vec::new();
@@ -193,7 +197,11 @@ fn suites(repository: &Repository) -> Vec<Step<'_>> {
             tools::npm(repository, &folder)?;
             let mut node = repository.command("node");
             node.current_dir(&folder).arg("--test").arg(&suite);
-            passed(process::run(hand_over(repository, &mut node), SUITE))
+            if long {
+                node.env("HANDOVERS", REMOVED_FROM);
+            }
+            let limit = if long { LONG_SUITE } else { SUITE };
+            passed(process::run(hand_over(repository, &mut node), limit))
         }));
     }
     for suite in files(&python, "test_", ".py") {
