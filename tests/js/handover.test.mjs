@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { Contract, getAddress, JsonRpcProvider, NonceManager, Wallet } from "ethers";
 import { decodeSet, verifyBlockProof } from "./certificate.mjs";
 import { artifact, binary, Chain, post, PROGRAM, Process, until } from "./harness.mjs";
-import { KIND, parameterName, payload } from "./hub.mjs";
+import { payload, KIND } from "./hub.mjs";
 
 const APPLICATIONS = "0x000000000000000000000000000000000000ca02";
 const GOVERNANCE = "0x000000000000000000000000000000000000ca03";
@@ -117,18 +117,6 @@ async function provenSets(chain, networkId) {
     }
   }
   return sets;
-}
-
-/** Members propose, vote and execute. */
-async function decide(kind, ...values) {
-  const governance = [0, 1, 2, 3, 4].map((member) => contract("Governance", GOVERNANCE, member));
-  await (await governance[0].propose(KIND[kind][0], payload(kind, ...values), "It is to be.")).wait();
-  const id = await governance[0].count();
-  for (const voter of governance) {
-    // Once it has passed, nobody votes on it any more.
-    if ((await voter.proposal(id)).status === 1n) await (await voter.vote(id, true)).wait();
-  }
-  await (await governance[0].execute(id)).wait();
 }
 
 test("a city is replaced while transactions flow, and nothing is lost", PROGRAM, async () => {
@@ -246,8 +234,15 @@ test("a removed city leaves every chain, and they go on without it", PROGRAM, as
     await until("the chain is there", () => serves(at(chainId, 2)));
     await at(chainId, 2).receipt(await send(at(chainId, 2)));
   }
+  const governance = [0, 1, 2, 3, 4].map((member) => contract("Governance", GOVERNANCE, member));
+  await (await governance[0].propose(KIND.RemoveCity[0], payload("RemoveCity", 6), "It is gone.")).wait();
+  const id = await governance[0].count();
+  for (const voter of governance) {
+    // Once it has passed, nobody votes on it any more.
+    if ((await voter.proposal(id)).status === 1n) await (await voter.vote(id, true)).wait();
+  }
   const started = Date.now();
-  await decide("RemoveCity", 6);
+  await (await governance[0].execute(id)).wait();
   for (const { n } of placed) {
     await until(
       `city 6 has left application ${n}`,
@@ -265,29 +260,6 @@ test("a removed city leaves every chain, and they go on without it", PROGRAM, as
   }
 });
 
-test("what a closed application left is removed when its time is over", PROGRAM, async () => {
-  await decide("SetParameter", parameterName("closedDataKept"), 0);
-  const registry = applications();
-  const { n, chainId } = await place(registry, "closed", [1, 2, 3, 4]);
-  await until("the chain is there", () => serves(at(chainId, 1)));
-  await at(chainId, 1).receipt(await send(at(chainId, 1)));
-  await (await registry.close(n)).wait();
-  for (const city of [1, 2, 3, 4]) {
-    await until(`city ${city} takes nothing`, () =>
-      send(at(chainId, city)).then(
-        () => false,
-        () => true,
-      ),
-    );
-  }
-  provider.destroy();
-  await process_.stop();
-  await start();
-  for (const city of [1, 2, 3, 4]) {
-    await until(`city ${city} has forgotten it`, async () => !(await serves(at(chainId, city))));
-  }
-});
-
 test("all is there after a restart", PROGRAM, async () => {
   const registry = applications();
   const count = Number(await registry.count());
@@ -296,8 +268,7 @@ test("all is there after a restart", PROGRAM, async () => {
   await start();
   const again = applications();
   for (let n = 1; n <= Math.min(count, 40); n += 1) {
-    const { status, chainId, cities, name } = await again.application(n);
-    if (name === "closed") continue;
+    const { status, chainId, cities } = await again.application(n);
     assert.equal(status, ACTIVE, `application ${n}`);
     const city = Number(cities[0]);
     const hash = await until(`application ${n} takes a transaction`, () =>

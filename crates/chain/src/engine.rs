@@ -376,6 +376,7 @@ impl Engine {
             PeerMessage::GetBlocks { .. } => 16,
             PeerMessage::GetOutline { .. }
             | PeerMessage::GetBodies { .. }
+            | PeerMessage::Tip { .. }
             | PeerMessage::GetCertificate => 1,
             _ => 0,
         };
@@ -458,12 +459,12 @@ impl Engine {
         self.early
             .retain(|_, outline| outline.header.number > number);
         self.following.reached(number);
+        self.tell_readers(&mut call);
         self.take_over(&requests, next_set, &mut call);
         if cause == Cause::Handover {
             self.wait_for_handover(&mut call);
         }
         self.end_silence();
-        self.tell_readers(&mut call);
         self.follow_on(&mut call)?;
         self.start_ahead(None, &mut call)?;
         Ok(call.out)
@@ -502,6 +503,9 @@ impl Engine {
     }
 
     fn take_transactions(&mut self, from: Address, raw: &[Bytes], call: &mut Call) {
+        if self.stands {
+            return;
+        }
         let recovered = execution::recover_all(raw);
         let transactions = recovered.into_iter().filter_map(Result::ok).collect();
         let admitted = admit(&self.reader, &self.pool, from, transactions, call.now_ms);

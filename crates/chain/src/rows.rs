@@ -11,7 +11,7 @@ use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use types::ChainId;
 
 /// Version of all rows of this module, the first byte of the tip row.
-pub(crate) const VERSION: u8 = 1;
+const VERSION: u8 = 1;
 
 /// Which kind of row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +48,6 @@ pub(crate) fn hosted_key(chain: ChainId) -> Vec<u8> {
 pub(crate) const HOSTED: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// The first key after those of the hosted chains.
 pub(crate) const HOSTED_END: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 2];
-
-/// Key of a chain that ended here, among the city's own rows.
-pub(crate) fn ended_key(chain: ChainId) -> Vec<u8> {
-    let mut key = HOSTED_END.to_vec();
-    key.extend_from_slice(&chain.get().to_be_bytes());
-    key
-}
-
-/// The first key after those of the ended chains.
-pub(crate) const ENDED_END: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 3];
 
 /// Makes keys of one chain.
 #[derive(Clone, Copy, Debug)]

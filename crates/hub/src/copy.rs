@@ -37,6 +37,12 @@ impl OwnCopy {
         let _same = self.0.set(reader);
     }
 
+    /// Whether there is a hub.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     fn moment(&self) -> Result<Option<Moment>, CopyError> {
         Ok(self.0.get().map(Reader::moment).transpose()?)
     }

@@ -251,6 +251,10 @@ impl Chain {
 
     /// Makes the next block, if one is due; then the mailbox is looked at again.
     fn make_block(&mut self) -> Result<(), Stopped> {
+        // What came in since is for the next life, which begins from rows alone.
+        if self.parked {
+            return Ok(());
+        }
         let started = Instant::now();
         let effects = self.engine.wake(self.outside.now_ms())?;
         if !effects.is_empty() {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::{Address, Bytes};
-use chain::genesis::Ended;
 use chain::{Entry, Genesis, Recovery};
 use parking_lot::Mutex;
 use store::{Log, Position, Tables, TablesError};
@@ -133,6 +132,14 @@ impl Hosting {
             if genesis.record.chain_id == hosting.0.first && genesis.registry.is_some() {
                 hosting.0.common.hub.set(recovered.reader());
             }
+        }
+        if common_follows(&hosting) {
+            // Whether they stand still is known when the registry was looked at.
+            let mut standing = hosting.0.standing.lock();
+            let placed = recovered
+                .iter()
+                .filter(|(genesis, _)| genesis.creator.is_some());
+            standing.extend(placed.map(|(genesis, _)| genesis.record.chain_id.get()));
         }
         for (genesis, recovered) in recovered {
             // What has nothing to do is opened when somebody wants it.
@@ -371,29 +378,6 @@ impl Hosting {
         is_new
     }
 
-    /// Forgets a chain that ended. Says whether it did: one that somebody uses, or that is not at rest, is kept for now.
-    pub(crate) async fn forget(&self, ended: Ended) -> Result<bool, OpenError> {
-        let chain_id = ended.chain_id;
-        let _turn = self.0.turn.lock().await;
-        let taken = {
-            let mut awake = self.0.awake.lock();
-            match awake.get(&chain_id.get()) {
-                Some(it) if it.handle.is_held_elsewhere() => return Ok(false),
-                _ => awake.remove(&chain_id.get()),
-            }
-        };
-        if let Some(taken) = taken
-            && !park(&taken).await
-        {
-            self.0.awake.lock().insert(chain_id.get(), taken);
-            return Ok(false);
-        }
-        let common = Arc::clone(&self.0.common);
-        let forget = move || Ok(chain::genesis::forget(&*common.tables, ended)?);
-        self.blocking(chain_id, forget).await?;
-        Ok(true)
-    }
-
     /// Waits until all tasks have ended, which they do when the host says so.
     pub(crate) async fn ended(&self) {
         loop {
@@ -540,6 +524,12 @@ impl Hosting {
         let chain = *idle.min_by_key(|(_, awake)| awake.used)?.0;
         awake.remove(&chain).map(|idlest| (chain, idlest))
     }
+}
+
+/// Whether somebody will follow the registry here.
+fn common_follows(hosting: &Hosting) -> bool {
+    let common = hosting.common();
+    common.hub.is_set() && !common.options.only_read
 }
 
 /// Asks a chain to end; it does not while it has something to do.
@@ -689,10 +679,6 @@ impl Readers<'_> {
             ) {
                 (Some(genesis), _) => self.begin(genesis)?,
                 // It began just before a crash.
-                // It was forgotten; the log is only not released yet.
-                (None, _) if chain::genesis::has_ended(&*self.common.tables, chain_id)? => {
-                    return Ok(());
-                }
                 (None, Entry::Genesis(genesis)) => self.begin((**genesis).clone())?,
                 (None, _) => return Ok(()),
             }

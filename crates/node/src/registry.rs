@@ -22,7 +22,6 @@ use hub::{Changed, Placement, Registry, RegistryError};
 use link::{Links, Peer, PeerId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use types::{ChainId, NetworkId};
 
 use self::changes::Changes;
@@ -31,8 +30,6 @@ use crate::hosting::{Hosting, OpenError};
 
 /// After how long something that failed is tried again, if no block comes before.
 const AGAIN: Duration = Duration::from_secs(10);
-/// How often chains that are over are looked at, whether their data may go.
-const LOOK_AT_ENDED: Duration = Duration::from_mins(10);
 /// How often chains whose set changes are looked at, if no block comes before.
 const LOOK_AT_CHANGES: Duration = Duration::from_millis(250);
 
@@ -96,7 +93,8 @@ impl Follower {
         let mut heads = self.hub.heads();
         let mut known = Known::default();
         let mut look = Look::Everything;
-        let mut forgets_at = Instant::now();
+        // The first block that is told of is looked at with everything else.
+        let mut last = 0;
         loop {
             let mut failed = false;
             let now = std::mem::replace(&mut look, Look::At(Changed::default()));
@@ -109,15 +107,6 @@ impl Follower {
                 );
             }
             self.see_to_changes(&mut known).await;
-            if Instant::now() >= forgets_at {
-                forgets_at = Instant::now() + LOOK_AT_ENDED;
-                if let Err(error) = self.forget_ended().await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the data of a chain that is over was not removed; it is tried again"
-                    );
-                }
-            }
             let is_changing = known.changes.is_busy();
             tokio::select! {
                 biased;
@@ -125,12 +114,20 @@ impl Follower {
                 head = heads.recv() => match head {
                     // What failed is done with everything else.
                     Ok(_) if failed => {}
-                    Ok(NewBlock { receipts, .. }) => look = Look::At(Changed::by(&receipts)),
+                    Ok(NewBlock { block, receipts }) => {
+                        let number = block.header.number;
+                        // Blocks that an engine restored from its log are told to nobody.
+                        look = if number == last + 1 {
+                            Look::At(Changed::by(&receipts))
+                        } else {
+                            Look::Everything
+                        };
+                        last = number;
+                    }
                     Err(RecvError::Lagged(_)) => look = Look::Everything,
                     Err(RecvError::Closed) => return,
                 },
                 () = tokio::time::sleep(AGAIN), if failed => {}
-                () = tokio::time::sleep_until(forgets_at) => {}
                 () = tokio::time::sleep(LOOK_AT_CHANGES), if is_changing && !failed => {}
             }
         }
@@ -242,8 +239,6 @@ impl Follower {
         if self.hosting.stand(chain_id, stands).await {
             tracing::info!(%chain_id, n, stands, "an application stands still, or goes on");
         }
-        let is_over = placement.status == Status::Closed || !is_here;
-        self.keep_in_mind(chain_id, is_over)?;
         if stands {
             return self.settle(known, &placement).await;
         }
@@ -266,37 +261,6 @@ impl Follower {
             self.hosting.hub_moved(chain_id).await?;
         }
         known.changes.begin(placement);
-        Ok(())
-    }
-
-    /// Remembers since when a chain is over here, or that it is not.
-    fn keep_in_mind(&self, chain_id: ChainId, is_over: bool) -> Result<(), FollowError> {
-        let common = self.hosting.common();
-        let has_ended = chain::genesis::has_ended(&*common.tables, chain_id)?;
-        if is_over != has_ended {
-            let since_ms = is_over.then(|| common.options.clock.now_ms());
-            chain::genesis::set_ended(&*common.tables, chain_id, since_ms)?;
-        }
-        Ok(())
-    }
-
-    /// Forgets chains that are over for longer than the network keeps their data.
-    async fn forget_ended(&self) -> Result<(), FollowError> {
-        let common = self.hosting.common();
-        let mut ended = chain::genesis::ended(&*common.tables)?;
-        ended.retain(|ended| ended.has_rows);
-        if ended.is_empty() {
-            return Ok(());
-        }
-        let kept = Registry::new(&self.hub.reader().moment()?).data_kept()?;
-        let now_ms = common.options.clock.now_ms();
-        for ended in ended {
-            let until_ms = ended.since_ms.saturating_add(kept.saturating_mul(1_000));
-            if now_ms >= until_ms && self.hosting.forget(ended).await? {
-                let chain_id = ended.chain_id;
-                tracing::info!(%chain_id, "the data of a chain that is over was removed");
-            }
-        }
         Ok(())
     }
 

@@ -64,9 +64,9 @@ impl Recovered {
             self.engine.stand_still();
         }
         let named = common.named.lock().get(&chain_id.get()).cloned();
-        if let Some(named) = named {
-            self.first.extend(self.engine.hub_moved(named));
-        }
+        // The engine may have been made before there was a copy of the hub to look at.
+        self.first
+            .extend(self.engine.hub_moved(named.unwrap_or_default()));
     }
 
     /// Whether there is nothing to do for the chain.
@@ -211,6 +211,9 @@ async fn keep(genesis: Genesis, first: Recovered, outside: Outside, mut inputs: 
     loop {
         let stands = outside.stands.load(Ordering::Acquire);
         if is_again {
+            // A handover may have been made, or restored, that nobody was told of.
+            let own = outside.common.key.address();
+            outside.others.set(&recovered.engine, own);
             recovered.tell(chain_id, &outside.common, stands);
         }
         is_again = true;

@@ -96,7 +96,10 @@ impl Engine {
         signer: Option<Address>,
         call: &mut Call,
     ) -> Result<(), EngineError> {
-        if self.height.is_some() || self.stands || self.following.is_busy() {
+        if self.height.is_some() || self.following.is_busy() {
+            return Ok(());
+        }
+        if self.stands && !self.is_begun_by_others() {
             return Ok(());
         }
         // Of those who still vote: a handover may have come in between.
@@ -116,6 +119,17 @@ impl Engine {
             self.defer(held, call);
         }
         Ok(())
+    }
+
+    /// Whether more than a third of the power is in the next height already: an honest city began it, before it learned that the
+    /// chain is to stand still, and nobody finishes it alone.
+    fn is_begun_by_others(&self) -> bool {
+        let signers = self.ahead.signers(self.head.header.number + 1);
+        let power: u64 = signers
+            .filter_map(|signer| self.set.get(signer))
+            .map(|validator| validator.power)
+            .sum();
+        power * 3 > self.set.total_power()
     }
 
     /// Lets the messages of a charged validator wait.
@@ -248,7 +262,7 @@ impl Engine {
             self.hint(from, call);
             return Ok(());
         }
-        if self.stands || self.following.is_busy() || !held {
+        if self.following.is_busy() || !held || (self.stands && !self.is_begun_by_others()) {
             return Ok(());
         }
         if self.waking.delay_of(signer).is_zero() {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
 use hub::acts::{Budget, Kind};
+use hub::registry::Changing;
 use hub::{Placement, acts};
 use tokio::time::Instant;
 
@@ -84,6 +85,10 @@ struct Unsettled {
     rests_until: Option<Instant>,
     /// How often it was in hand in vain.
     tries: u32,
+    /// Whether the chain says by now what the registry says, and no change is on its way.
+    is_over: bool,
+    /// Whether what this city took in is another chain than the hub's, and an operator was told.
+    is_refused: bool,
 }
 
 /// Something to be said to the registry.
@@ -143,6 +148,8 @@ impl Changes {
             taken,
             rests_until: None,
             tries: 0,
+            is_over: false,
+            is_refused: false,
         };
         self.chains.insert(unsettled.placement.n, unsettled);
     }
@@ -228,6 +235,16 @@ impl Follower {
                 );
             }
         }
+        let mut over = Vec::new();
+        known.changes.chains.retain(|_, unsettled| {
+            if unsettled.is_over {
+                over.push(unsettled.placement.chain_id);
+            }
+            !unsettled.is_over
+        });
+        for chain_id in over {
+            self.hosting.name(chain_id, BTreeSet::new());
+        }
         if !said.ready.is_empty() {
             self.say(acts::ready(said.ready)).await;
         }
@@ -245,7 +262,13 @@ impl Follower {
         said: &mut Said,
     ) -> Result<(), FollowError> {
         let (n, chain_id) = (unsettled.placement.n, unsettled.placement.chain_id);
-        let cities = unsettled.placement.validators.len();
+        let count = |of: fn(&Changing) -> usize| {
+            let change = unsettled.placement.change.as_ref();
+            unsettled.placement.validators.len() + change.map_or(0, of)
+        };
+        // The last `ready` pays for the next set, and `show` for the signatures of the one before.
+        let with_joining = count(|change| change.joining.len());
+        let with_leaving = count(|change| change.leaving.len());
         let change = unsettled.placement.change.clone();
         let joins = change
             .as_ref()
@@ -256,6 +279,9 @@ impl Follower {
             return Ok(());
         }
         let Some(change) = change else {
+            let tables = &self.hosting.common().tables;
+            let named = chain::genesis::named_set(&**tables, chain_id)?;
+            unsettled.is_over = named == Some(unsettled.placement.set_hash);
             return self.tell(chain_id, unsettled).await;
         };
         if change.is_named {
@@ -265,7 +291,7 @@ impl Follower {
                 self.tell(chain_id, unsettled).await?;
             } else if let Some(rank) = rank(&unsettled.placement, self.own)
                 && unsettled.act.is_due(rank)
-                && said.room_to_show.fits(cities)
+                && said.room_to_show.fits(with_leaving)
                 && let Some(handover) = handover(&self.hosting, chain_id, n).await?
             {
                 said.shown.push(handover);
@@ -279,11 +305,15 @@ impl Follower {
             if !holds {
                 self.tell(chain_id, unsettled).await?;
             } else if !self.is_the_hubs(unsettled)? {
+                let is_told = std::mem::replace(&mut unsettled.is_refused, true);
+                if is_told {
+                    return Ok(());
+                }
                 tracing::error!(
                     %chain_id, n,
                     "the chain that this city was given is not the one that the hub knows; it does not join"
                 );
-            } else if unsettled.act.is_due(0) && said.room_for_ready.fits(cities) {
+            } else if unsettled.act.is_due(0) && said.room_for_ready.fits(with_joining) {
                 tracing::info!(%chain_id, n, own, "this city holds a chain that it joins");
                 said.ready.push(n);
                 unsettled.act.say();
