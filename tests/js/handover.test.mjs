@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Contract, getAddress, JsonRpcProvider, NonceManager, Wallet } from "ethers";
+import { APPLICATIONS, place as placeOn, specification } from "./applications.mjs";
 import { decodeSet, verifyBlockProof } from "./certificate.mjs";
 import { artifact, binary, Chain, post, PROGRAM, Process, until } from "./harness.mjs";
 import { payload, KIND } from "./hub.mjs";
 
-const APPLICATIONS = "0x000000000000000000000000000000000000ca02";
 const GOVERNANCE = "0x000000000000000000000000000000000000ca03";
 const [ACTIVE, CHANGING, SUSPENDED] = [1n, 2n, 3n];
 /** Chains of a removed city; 3,000 in the long tests. */
@@ -52,32 +52,8 @@ const contract = (name, address, member) =>
 const applications = () => contract("Applications", APPLICATIONS, 0);
 
 /** Places an application on these cities, by their numbers. */
-async function place(registry, name, cities, more = {}) {
-  // More than an estimate: another placement may come before it.
-  const sent = await registry.create(
-    {
-      name,
-      cities,
-      owner: ready.accounts[0].address,
-      gasLimit: 0,
-      gasPerSecond: 1_000_000,
-      bytesStored: 1_000_000,
-      blocksPerSecond: 10,
-      feeRule: 0,
-      admission: 0,
-      readers: 0,
-      minimumIntervalMs: 0,
-      allowConcentration: false,
-      ...more,
-    },
-    { gasLimit: 4_000_000 },
-  );
-  const receipt = await sent.wait();
-  const created = receipt.logs
-    .map((log) => registry.interface.parseLog(log))
-    .find((log) => log?.name === "Created");
-  return { n: created.args.n, chainId: Number(created.args.chainId) };
-}
+const place = (registry, name, cities) =>
+  placeOn(registry, specification(ready.accounts[0].address, name, cities));
 
 /** The chain as the city with this number has it. */
 const at = (chainId, city) =>

@@ -6,9 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Contract, JsonRpcProvider, Wallet, ZeroAddress } from "ethers";
+import { APPLICATIONS, place, specification } from "./applications.mjs";
 import { artifact, binary, Chain, post, PROGRAM, Process, until } from "./harness.mjs";
-
-const APPLICATIONS = "0x000000000000000000000000000000000000ca02";
 
 let folder;
 let process_;
@@ -41,31 +40,7 @@ function applications(context, member) {
   return new Contract(APPLICATIONS, artifact("hub/Applications").abi, wallet);
 }
 
-const specification = (name, more = {}) => ({
-  name,
-  cities: [1, 2, 3, 4],
-  owner: ready.accounts[0].address,
-  gasLimit: 0,
-  gasPerSecond: 1_000_000,
-  bytesStored: 1_000_000,
-  blocksPerSecond: 10,
-  feeRule: 0,
-  admission: 0,
-  readers: 0,
-  minimumIntervalMs: 0,
-  allowConcentration: false,
-  ...more,
-});
-
-/** Places an application; gives its `{chainId, receipt, n}`. */
-async function place(registry, name, more) {
-  const sent = await registry.create(specification(name, more));
-  const receipt = await sent.wait();
-  const created = receipt.logs
-    .map((log) => registry.interface.parseLog(log))
-    .find((log) => log?.name === "Created");
-  return { n: created.args.n, chainId: Number(created.args.chainId), receipt };
-}
+const specified = (name, more) => specification(ready.accounts[0].address, name, [1, 2, 3, 4], more);
 
 /** The chain at every city, once it is there. */
 async function everywhere(chainId) {
@@ -93,7 +68,7 @@ async function useIt(chains, from) {
 test("an application is placed by one transaction and runs on its four cities", PROGRAM, async (context) => {
   const registry = applications(context, 0);
   const started = Date.now();
-  const { chainId, receipt } = await place(registry, "first-light");
+  const { chainId, receipt } = await place(registry, specified("first-light"));
   const chains = await everywhere(chainId);
   const there = Date.now() - started;
   const receipts = await useIt(chains, ready.accounts[3].address);
@@ -127,14 +102,14 @@ test("what is not there is not found, and what is no number neither", PROGRAM, a
 test("the hub refuses a placement with a reason, and nothing begins", PROGRAM, async (context) => {
   const registry = applications(context, 0);
   const refused = [
-    specification("first-light"),
-    specification("x"),
-    specification("no-cities", { cities: [] }),
-    specification("unknown-city", { cities: [1, 2, 3, 9] }),
-    specification("twice", { cities: [1, 2, 3, 3] }),
-    specification("two-cities", { cities: [1, 2] }),
-    specification("nobody", { owner: ZeroAddress }),
-    specification("too-much", { gasPerSecond: 2n ** 63n }),
+    specified("first-light"),
+    specified("x"),
+    specified("no-cities", { cities: [] }),
+    specified("unknown-city", { cities: [1, 2, 3, 9] }),
+    specified("twice", { cities: [1, 2, 3, 3] }),
+    specified("two-cities", { cities: [1, 2] }),
+    specified("nobody", { owner: ZeroAddress }),
+    specified("too-much", { gasPerSecond: 2n ** 63n }),
   ];
   const before = await registry.count();
   for (const one of refused) {
@@ -146,7 +121,7 @@ test("the hub refuses a placement with a reason, and nothing begins", PROGRAM, a
     });
   }
   const stranger = applications(context, 9);
-  await assert.rejects(stranger.create.staticCall(specification("a-stranger-s")), { code: "CALL_EXCEPTION" });
+  await assert.rejects(stranger.create.staticCall(specified("a-stranger-s")), { code: "CALL_EXCEPTION" });
   assert.equal(await registry.count(), before);
 });
 
@@ -157,7 +132,7 @@ test(
     const registry = applications(context, 1);
     const placed = [];
     for (let index = 0; index < 12; index += 1) {
-      placed.push(await place(registry, `application-${index}`));
+      placed.push(await place(registry, specified(`application-${index}`)));
     }
     assert.equal(new Set(placed.map(({ chainId }) => chainId)).size, 12);
     for (const { chainId } of placed) {

@@ -390,7 +390,8 @@ impl Chain {
         self.outside.status.set(ChainStatus {
             behind: self.engine.behind(),
             agreeing,
-            holds: self.engine.holds_chain(),
+            // Of interest where this city joins.
+            holds: !self.engine.is_validator() && self.engine.holds_chain(),
         });
         let Some((height, round)) = agreeing else {
             self.since = None;

@@ -31,7 +31,7 @@ pub struct ChainStatus {
     pub behind: Option<u64>,
     /// The height that is being agreed on, and its round; `None` while the chain is parked.
     pub agreeing: Option<(u64, u32)>,
-    /// Whether this city holds all that more than two thirds of the validators say they hold.
+    /// Whether this city, which is none of the validators, holds what more than two thirds of them say they hold.
     pub holds: bool,
 }
 

@@ -133,7 +133,7 @@ impl Hosting {
                 hosting.0.common.hub.set(recovered.reader());
             }
         }
-        if common_follows(&hosting) {
+        if follows_registry(&hosting) {
             // Whether they stand still is known when the registry was looked at.
             let mut standing = hosting.0.standing.lock();
             let placed = recovered
@@ -527,7 +527,7 @@ impl Hosting {
 }
 
 /// Whether somebody will follow the registry here.
-fn common_follows(hosting: &Hosting) -> bool {
+fn follows_registry(hosting: &Hosting) -> bool {
     let common = hosting.common();
     common.hub.is_set() && !common.options.only_read
 }

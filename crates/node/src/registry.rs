@@ -242,9 +242,7 @@ impl Follower {
         if stands {
             return self.settle(known, &placement).await;
         }
-        let tables = &self.hosting.common().tables;
-        let named = chain::genesis::named_set(&**tables, chain_id)?;
-        if placement.change.is_none() && named == Some(placement.set_hash) {
+        if placement.change.is_none() && self.says_the_same(&placement)? {
             return self.settle(known, &placement).await;
         }
         let joining = placement.change.iter();
@@ -262,6 +260,13 @@ impl Follower {
         }
         known.changes.begin(placement);
         Ok(())
+    }
+
+    /// Whether the chain's latest block here names the set that the registry names.
+    fn says_the_same(&self, placement: &Placement) -> Result<bool, FollowError> {
+        let tables = &self.hosting.common().tables;
+        let named = chain::genesis::named_set(&**tables, placement.chain_id)?;
+        Ok(named == Some(placement.set_hash))
     }
 
     /// A chain is as the registry has it: whoever was named for a change has nothing to ask any more.

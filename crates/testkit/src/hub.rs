@@ -99,13 +99,13 @@ fn state(n: u64, hashes: [B256; 2]) -> State {
         .collect();
     accounts.insert(key, account.clone());
     let (root, mut account_proofs) = prove(&accounts, &[key]);
-    let record_proof = proofs.pop().unwrap_or_default();
+    let record_proof = proofs.pop().expect("a proof for each slot");
     State {
         root,
         account: account.into(),
-        account_proof: account_proofs.pop().unwrap_or_default(),
+        account_proof: account_proofs.pop().expect("one proof"),
         hashes,
-        proofs: [proofs.pop().unwrap_or_default(), record_proof],
+        proofs: [proofs.pop().expect("a proof for each slot"), record_proof],
     }
 }
 

@@ -337,6 +337,29 @@ fn a_chain_that_stands_still_begins_nothing_and_goes_on_afterwards() {
 }
 
 #[test]
+fn a_height_that_more_than_a_third_began_is_finished_while_the_chain_stands() {
+    let hub = hub(&[1, 2, 3, 5]);
+    let mut it = engine(1, &hub, 0);
+    it.stand_still();
+    let vote = |byte: u8| {
+        let mut vote = Vote {
+            kind: VoteKind::Prevote,
+            height: 1,
+            round: 0,
+            block_hash: B256::repeat_byte(5),
+            validator: key(byte).address(),
+            signature: types::Signature([0; 65]),
+        };
+        vote.signature = key(byte).sign(vote.digest(&domain()));
+        PeerMessage::Consensus(Message::Vote(vote))
+    };
+    it.receive(key(2).address(), vote(2), NOW_MS).unwrap();
+    assert_eq!(it.agreeing(), None, "one of four may lie");
+    it.receive(key(3).address(), vote(3), NOW_MS).unwrap();
+    assert_eq!(it.agreeing(), Some((1, 0)));
+}
+
+#[test]
 fn whoever_joins_hears_whom_the_hub_names_and_holds_what_these_say() {
     let hub = hub(&[1, 2, 3, 5]);
     let mut it = engine(5, &hub, 0);

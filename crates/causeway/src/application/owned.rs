@@ -4,7 +4,7 @@
 //!  application ──▶ is it mine, and in the right state? ──▶ (asked) ──▶ one transaction ──▶ the application as it is now
 //! ```
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use clap::Args;
 use hub::abi::{APPLICATIONS, Application, GOVERNANCE, IApplications, IGovernance};
@@ -12,7 +12,7 @@ use hub::abi::{APPLICATIONS, Application, GOVERNANCE, IApplications, IGovernance
 use super::{consent, find, show};
 use crate::exit::Usage;
 use crate::hub_client::registry::ACTIVE;
-use crate::hub_client::words::{application_status, parameter_bytes};
+use crate::hub_client::words::application_status;
 use crate::hub_client::{Hub, HubError, HubOptions, KeyOptions, Receipt};
 use crate::terminal;
 
@@ -241,7 +241,7 @@ pub(super) async fn close(options: Options) -> anyhow::Result<()> {
 
 /// How long cities keep what was closed, in words.
 async fn closed_data_kept(hub: &Hub) -> Result<String, HubError> {
-    let name = parameter_bytes("closedDataKept").unwrap_or_default();
+    let name = B256::right_padding_from(b"closedDataKept");
     let question = IGovernance::parameterCall { name };
     let seconds = hub.view(GOVERNANCE, &question).await?;
     Ok(match seconds / DAY {

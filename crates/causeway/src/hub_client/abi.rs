@@ -57,11 +57,6 @@ sol! {
     }
 
     #[derive(Debug)]
-    interface IHandovers {
-        function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash);
-    }
-
-    #[derive(Debug)]
     interface INames {
         function byName(string calldata name) external view returns (uint64);
     }

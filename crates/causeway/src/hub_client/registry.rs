@@ -8,7 +8,7 @@ use hub::abi::{
     IGovernance, IMembers, MEMBERS, Member,
 };
 
-use super::abi::{IHandovers, INames, IProposals, Proposal};
+use super::abi::{INames, IProposals, Proposal};
 use super::{Hub, HubError};
 
 /// Entries that one question asks for.
@@ -129,7 +129,7 @@ impl Hub {
     ///
     /// [`HubError`].
     pub(crate) async fn handover_of(&self, n: u64) -> Result<Option<(u64, B256)>, HubError> {
-        let question = IHandovers::handoverOfCall { n };
+        let question = IApplications::handoverOfCall { n };
         let shown = self.view(APPLICATIONS, &question).await?;
         Ok((shown.height > 0).then_some((shown.height, shown.blockHash)))
     }

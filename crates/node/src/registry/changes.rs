@@ -85,8 +85,6 @@ struct Unsettled {
     rests_until: Option<Instant>,
     /// How often it was in hand in vain.
     tries: u32,
-    /// Whether the chain says by now what the registry says, and no change is on its way.
-    is_over: bool,
     /// Whether what this city took in is another chain than the hub's, and an operator was told.
     is_refused: bool,
 }
@@ -148,7 +146,6 @@ impl Changes {
             taken,
             rests_until: None,
             tries: 0,
-            is_over: false,
             is_refused: false,
         };
         self.chains.insert(unsettled.placement.n, unsettled);
@@ -222,28 +219,25 @@ impl Follower {
         let mut said = Said::default();
         let is_in_hand = |unsettled: &&Unsettled| unsettled.taken.is_some();
         let mut in_hand = known.changes.chains.values().filter(is_in_hand).count();
-        for unsettled in known.changes.chains.values_mut() {
-            // One that cannot be looked at keeps no other waiting.
-            if let Err(error) = self
-                .see_to(known.own_id, unsettled, &mut in_hand, &mut said)
-                .await
-            {
-                tracing::warn!(
-                    chain_id = %unsettled.placement.chain_id,
-                    error = &error as &dyn std::error::Error,
-                    "a change of a chain's cities waits; it is tried again"
-                );
-            }
-        }
         let mut over = Vec::new();
-        known.changes.chains.retain(|_, unsettled| {
-            if unsettled.is_over {
-                over.push(unsettled.placement.chain_id);
-            }
-            !unsettled.is_over
-        });
-        for chain_id in over {
-            self.hosting.name(chain_id, BTreeSet::new());
+        for unsettled in known.changes.chains.values_mut() {
+            let seen = match self.is_over(unsettled) {
+                Ok(true) => {
+                    over.push(unsettled.placement.clone());
+                    continue;
+                }
+                Ok(false) => {
+                    self.see_to(known.own_id, unsettled, &mut in_hand, &mut said)
+                        .await
+                }
+                Err(error) => Err(error),
+            };
+            // One that cannot be looked at keeps no other waiting.
+            seen.unwrap_or_else(|error| warn(&unsettled.placement, &error));
+        }
+        for placement in over {
+            let settled = self.settle(known, &placement).await;
+            settled.unwrap_or_else(|error| warn(&placement, &error));
         }
         if !said.ready.is_empty() {
             self.say(acts::ready(said.ready)).await;
@@ -252,6 +246,12 @@ impl Follower {
             self.say(acts::show(said.shown)).await;
         }
         self.expel(known).await;
+    }
+
+    /// Whether no change is on its way any more, and the chain caught up with the last one.
+    fn is_over(&self, unsettled: &Unsettled) -> Result<bool, FollowError> {
+        let placement = &unsettled.placement;
+        Ok(placement.change.is_none() && self.says_the_same(placement)?)
     }
 
     async fn see_to(
@@ -279,15 +279,10 @@ impl Follower {
             return Ok(());
         }
         let Some(change) = change else {
-            let tables = &self.hosting.common().tables;
-            let named = chain::genesis::named_set(&**tables, chain_id)?;
-            unsettled.is_over = named == Some(unsettled.placement.set_hash);
             return self.tell(chain_id, unsettled).await;
         };
         if change.is_named {
-            let tables = &self.hosting.common().tables;
-            let named = chain::genesis::named_set(&**tables, chain_id)?;
-            if named != Some(unsettled.placement.set_hash) {
+            if !self.says_the_same(&unsettled.placement)? {
                 self.tell(chain_id, unsettled).await?;
             } else if let Some(rank) = rank(&unsettled.placement, self.own)
                 && unsettled.act.is_due(rank)
@@ -401,6 +396,14 @@ impl Follower {
             }
         }
     }
+}
+
+fn warn(placement: &Placement, error: &FollowError) {
+    tracing::warn!(
+        chain_id = %placement.chain_id,
+        error = error as &dyn std::error::Error,
+        "a change of a chain's cities waits; it is tried again"
+    );
 }
 
 /// The handover block of a chain of this city's.
