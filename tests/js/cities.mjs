@@ -15,6 +15,8 @@ import { artifact, binary, Chain, Process, run, until } from "./harness.mjs";
 
 /** How many requests one city is asked at a time. */
 const AT_A_TIME = 100;
+/** Part of the offered load that counts as full throughput, measured over a second. */
+const FULL = 0.8;
 
 /** Waits; for pace and for the length of a fault, never in place of a condition. */
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -86,6 +88,8 @@ export class CityProcess extends City {
     this.up = false;
     /** How often it lost its data. */
     this.wipes = 0;
+    /** What its process finds in its environment besides. */
+    this.environment = {};
   }
 
   /** Makes its keys and its card; `city join` with `--network` in place of `city init` where `genesis` is given. */
@@ -105,7 +109,8 @@ export class CityProcess extends City {
 
   /** Starts it and waits until it is ready. */
   async start() {
-    this.process = new Process(binary(), this.runArguments());
+    const env = { ...process.env, ...this.environment };
+    this.process = new Process(binary(), this.runArguments(), { env });
     const ready = await this.process.line((line) => JSON.parse(line), 30_000);
     Object.assign(this, { rpc: ready.rpc, ws: ready.ws, chainId: ready.chain_id, ready, up: true });
   }
@@ -388,6 +393,54 @@ export class Witness {
       count += 1;
     }
     return count;
+  }
+
+  /** Waits until, over a second that began no sooner than `since`, as much became final as `load` offers; gives the
+   * milliseconds since then. */
+  async full(load, since, ms = 10_000) {
+    await until(
+      "full throughput",
+      () => {
+        const from = Date.now() - 1_000;
+        return from >= since && this.since(from) >= FULL * load.perSecond;
+      },
+      ms,
+    );
+    return Date.now() - since;
+  }
+
+  /** Ends `load` and this. All cities hold the same chain, and in it everything that any of them ever showed and all that
+   * was accepted, unless the city that accepted it lost its disk. */
+  async assertNothingLost(load) {
+    await load.stop();
+    const { cities } = this.network;
+    const { number } = await settled(cities);
+    await until("the witness saw all", () => this.seen >= Number(number));
+    await this.stop();
+    assert.deepEqual(this.forks, []);
+    await assertSameBlocks(cities);
+    const shown = [...this.shown];
+    assert.ok(shown.length > 10 * load.perSecond, "there was a load");
+    for (const city of cities) {
+      const receipts = await city.all(shown.map(([hash]) => ["eth_getTransactionReceipt", hash]));
+      for (const [place, receipt] of receipts.entries()) {
+        assert.equal(
+          receipt?.blockHash,
+          shown[place][1].blockHash,
+          `city ${city.number}: ${shown[place][0]}`,
+        );
+      }
+    }
+    const lost = [...load.accepted].filter(([hash]) => !this.shown.has(hash));
+    console.log(
+      `${load.sent} sent, ${load.accepted.size} accepted, ${shown.length} final, ${lost.length} lost with a disk`,
+    );
+    const unexplained = lost.filter(([, { city, wipes }]) => city.wipes === wipes);
+    assert.deepEqual(
+      unexplained.map(([hash]) => hash),
+      [],
+    );
+    assert.deepEqual(load.refused, [], "nothing was refused");
   }
 
   async stop() {

@@ -3,16 +3,14 @@
 // block, answer reads and say why.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import { toBigInt, toQuantity } from "ethers";
 import { assertSameBlocks, LightClient, Load, Network, newKey, pause, Witness } from "./cities.mjs";
 import { receiptEverywhere, sendNoise, settled, signed } from "./cities.mjs";
-import { artifact, binary, PROGRAM, run, until } from "./harness.mjs";
+import { artifact, binary, PROGRAM, run, story, until } from "./harness.mjs";
 
 /** Transactions a second that are offered. */
 const RATE = 40;
-/** Part of the offered load that counts as full throughput, measured over a second. */
-const FULL = 0.8;
 /** How soon throughput has to be full after a city's return, in milliseconds. */
 const RECOVERY = 5_000;
 /** How long a stopped city hangs, in milliseconds. */
@@ -27,8 +25,8 @@ let load;
 let witness;
 /** Whether the cities of a network without a quorum said so. */
 let saidWhy;
-/** The first scenario that failed. */
-let failed;
+const told = story(PROGRAM);
+const { scenario } = told;
 
 before(async () => {
   if (PROGRAM.skip) return;
@@ -36,34 +34,12 @@ before(async () => {
   await net.start();
 });
 after(async () => {
-  if (failed) for (const { number, process } of net.cities) console.log(`city ${number}: ${process?.stderr}`);
+  if (told.failed)
+    for (const { number, process } of net.cities) console.log(`city ${number}: ${process?.stderr}`);
   await load?.stop();
   await witness?.stop();
   await net?.end();
 });
-
-/** A test that goes on where the one before ended: after a failure there is nothing to go on with. */
-function scenario(name, body) {
-  test(name, PROGRAM, async (context) => {
-    if (failed) return context.skip(`after the failure of "${failed}"`);
-    failed = name;
-    await body();
-    failed = undefined;
-  });
-}
-
-/** Waits until, over a second that began no sooner than `since`, as much became final as is offered. */
-async function fullThroughput(since, ms) {
-  await until(
-    "full throughput",
-    () => {
-      const from = Date.now() - 1_000;
-      return from >= since && witness.since(from) >= FULL * RATE;
-    },
-    ms,
-  );
-  return Date.now() - since;
-}
 
 /** Waits until transactions become final that were not when this was called. */
 async function progress(ms = 10_000) {
@@ -95,13 +71,13 @@ scenario("an account that owns nothing deploys through one city, and is answered
 scenario("a steady load becomes final as it is offered", async () => {
   witness = new Witness(net);
   load = new Load(net, RATE);
-  await fullThroughput(Date.now(), 10_000);
+  await witness.full(load, Date.now());
 });
 
 scenario("noise at the ports of the links stops nobody", async () => {
   const now = Date.now();
   await Promise.all(net.cities.map((city) => sendNoise(city, 2_000)));
-  await fullThroughput(now, 10_000);
+  await witness.full(load, now);
 });
 
 /** What is done to a city, and undone. */
@@ -131,7 +107,7 @@ for (const number of [1, 2, 3, 4]) {
       const comeBack = await fault(city);
       const returned = Date.now();
       await comeBack();
-      const ms = await fullThroughput(returned, RECOVERY);
+      const ms = await witness.full(load, returned, RECOVERY);
       const others = net.cities.filter((other) => other !== city);
       const height = Math.max(...(await Promise.all(others.map((other) => other.height()))));
       await city.signs(height, 20_000);
@@ -146,42 +122,13 @@ scenario("all four are killed at once and return, and the load goes on", async (
   await Promise.all(net.cities.map((city) => city.kill()));
   const returned = Date.now();
   await Promise.all(net.cities.map((city) => city.start()));
-  const ms = await fullThroughput(returned, 2 * RECOVERY);
+  const ms = await witness.full(load, returned, 2 * RECOVERY);
   console.log(`all four, killed: full throughput ${ms} ms after their return`);
 });
 
-scenario("nothing that was shown is lost, and all cities hold the same chain", async () => {
-  await load.stop();
-  await settled(net.cities);
-  await until("the witness saw all", async () => {
-    const { number } = await net.city(1).call("eth_getBlockByNumber", "latest", false);
-    return witness.seen >= Number(number);
-  });
-  await witness.stop();
-  assert.deepEqual(witness.forks, []);
-  await assertSameBlocks(net.cities);
-
-  const shown = [...witness.shown];
-  console.log(`${load.sent} sent, ${load.accepted.size} accepted, ${shown.length} final`);
-  assert.ok(shown.length > 10 * RATE, "there was a load");
-  for (const city of net.cities) {
-    const receipts = await city.all(shown.map(([hash]) => ["eth_getTransactionReceipt", hash]));
-    for (const [place, receipt] of receipts.entries()) {
-      assert.equal(receipt?.blockHash, shown[place][1].blockHash, `city ${city.number}: ${shown[place][0]}`);
-    }
-  }
-});
-
-scenario("what a city accepted became final, unless the city lost its disk", () => {
-  const lost = [...load.accepted].filter(([hash]) => !witness.shown.has(hash));
-  const unexplained = lost.filter(([, { city, wipes }]) => city.wipes === wipes);
-  console.log(`${lost.length} accepted transactions were lost with a disk`);
-  assert.deepEqual(
-    unexplained.map(([hash]) => hash),
-    [],
-  );
-  assert.deepEqual(load.refused, [], "nothing was refused");
-});
+scenario("what any city showed is in all, and what it accepted, unless it lost its disk", () =>
+  witness.assertNothingLost(load),
+);
 
 const complained = (cities) => cities.every(({ process }) => /no agreement/.test(process.stderr));
 

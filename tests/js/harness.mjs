@@ -10,6 +10,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { HDNodeWallet, Mnemonic } from "ethers";
 
@@ -49,6 +50,23 @@ export async function until(what, condition, ms = 10_000) {
     assert.ok(Date.now() < deadline, `not within ${ms} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Scenarios of which each goes on where the one before ended: `{scenario, failed}`. After a failure there is nothing
+ * to go on with: `failed` is the name of the one that failed, the others are skipped. */
+export function story(options) {
+  const told = {
+    failed: undefined,
+    scenario(name, body) {
+      test(name, options, async (context) => {
+        if (told.failed) return context.skip(`after the failure of "${told.failed}"`);
+        told.failed = name;
+        await body(context);
+        told.failed = undefined;
+      });
+    },
+  };
+  return told;
 }
 
 /** A running child process whose output is kept. */

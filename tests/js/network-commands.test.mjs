@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { toQuantity } from "ethers";
 import { City, Network, newKey, receiptEverywhere, signed } from "./cities.mjs";
+import { commands } from "./commands.mjs";
 import { binary, PROGRAM, run, until } from "./harness.mjs";
 
 const PLACES = ["CN SHA", "CN HGH", "CN NKG", "CN HFE"];
@@ -18,37 +19,13 @@ const UNREACHABLE = 3;
 
 let network;
 
-/** Runs a command with the hub and, where there is one, a member's key; gives code, result and what it said. */
-async function causeway(args, { key, json = true } = {}) {
-  const hub = ["--hub", network.city(1).rpc];
-  const more = [...hub, ...(key ? ["--key", key] : []), ...(json ? ["--json"] : [])];
-  const { code, stdout, stderr } = await run(binary(), [...args, ...more], { ms: 90_000 });
-  assert.doesNotMatch(stderr, /panicked/);
-  return { code, stdout, stderr };
-}
-
-/** A command that has to be done, and its JSON. */
-async function done(args, key) {
-  const { code, stdout, stderr } = await causeway(args, { key });
-  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
-  return JSON.parse(stdout);
-}
-
-/** A command that has to end with `wanted`, and what it said. */
-async function ends(wanted, args, key) {
-  const { code, stdout, stderr } = await causeway(args, { key });
-  assert.equal(code, wanted, `${args.join(" ")}: ${stdout}${stderr}`);
-  assert.equal(stdout, "");
-  return stderr;
-}
-
-/** The key that speaks for member `number`. */
-const authority = (number) => join(network.folder, `city-${number}`, "authority.key");
+let causeway, done, ends, authority, at, goesOn;
 
 before(async () => {
   if (PROGRAM.skip) return;
   network = await Network.create("commands", PLACES.length, PLACES);
   await network.start();
+  ({ causeway, done, ends, authority, at, goesOn } = commands(network));
 });
 
 after(() => network?.end());
@@ -132,17 +109,6 @@ test("an application is placed in one transaction, and takes transactions", PROG
     ["demo"],
   );
 });
-
-/** An application as a city of this number has it. */
-const at = ({ chain_id }, number) =>
-  new City({ rpc: `${network.city(number).rpc}/chain/${chain_id}`, chain_id });
-
-/** Sends a transaction through one city, and waits until all of these have it. */
-async function goesOn(app, numbers) {
-  const cities = numbers.map((number) => at(app, number));
-  const hash = await cities[0].send(await signed(newKey(), { chainId: app.chain_id }));
-  return receiptEverywhere(cities, hash, 10_000);
-}
 
 test("a change waits for a city that does not run, and is called off", PROGRAM, async () => {
   const { cities } = await done(["city", "list", "--place", "CN CAN"]);
