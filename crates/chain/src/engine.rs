@@ -222,6 +222,18 @@ impl Engine {
         self.following.highest(self.head.header.number)
     }
 
+    /// Up to which height this city may have signed, when the engine ends here and now, with a height open perhaps; 0 when it
+    /// lost its log and does not know.
+    #[must_use]
+    pub fn signed_to(&self) -> u64 {
+        let next = self.head.header.number.saturating_add(1);
+        match &self.silence {
+            Some(silence) if silence.until == 0 => 0,
+            Some(silence) => silence.until.max(next),
+            None => next,
+        }
+    }
+
     /// The log payloads that must be kept when older ones are released: the pool, and a silence that is not over.
     #[must_use]
     pub fn live_entries(&self) -> Vec<Vec<u8>> {

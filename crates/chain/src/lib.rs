@@ -20,6 +20,7 @@ mod engine;
 mod entry;
 pub mod genesis;
 pub mod import;
+pub mod over;
 pub mod peer;
 pub mod pool;
 mod profile;

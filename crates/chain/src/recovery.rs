@@ -16,7 +16,7 @@ use types::{Certificate, Domain};
 use crate::effects::{Effect, EngineError, Notice};
 use crate::engine::{Config, Engine};
 use crate::entry::{Entry, Genesis};
-use crate::{GenesisError, Pool, Profile, ReadError, Reader};
+use crate::{GenesisError, Pool, Profile, ReadError, Reader, over};
 
 /// Most transactions of the log that are looked at for the pool; the newest count. Twice what a pool holds.
 const MAX_TRANSACTIONS: usize = 2 * crate::pool::MAX_TOTAL;
@@ -117,7 +117,11 @@ impl Recovery {
     }
 
     fn on(reader: Reader, config: Config, pool: Arc<RwLock<Pool>>) -> Result<Self, RecoveryError> {
-        let engine = Engine::new(reader, config, pool)?;
+        let mut engine = Engine::new(reader, config, pool)?;
+        let (_, tables, _) = engine.reader().parts();
+        if let Some(until) = over::find(&*tables, engine.reader().profile().chain_id)?.silent_to {
+            engine.keep_silent(until);
+        }
         let tip = engine.reader().moment()?.head().header.number;
         Ok(Self {
             engine,

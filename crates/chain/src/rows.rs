@@ -11,7 +11,7 @@ use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use types::ChainId;
 
 /// Version of all rows of this module, the first byte of the tip row.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Which kind of row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,18 @@ pub(crate) const HOSTED: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// The first key after those of the hosted chains.
 pub(crate) const HOSTED_END: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 2];
 
+/// Key of what is kept in mind of a chain that is over here, among the city's own rows.
+pub(crate) fn over_key(chain: ChainId) -> Vec<u8> {
+    let mut key = OVER.to_vec();
+    key.extend_from_slice(&chain.get().to_be_bytes());
+    key
+}
+
+/// What the keys of all chains that are over begin with, and what comes after them.
+pub(crate) const OVER: [u8; 9] = HOSTED_END;
+/// The first key after those of the chains that are over.
+pub(crate) const OVER_END: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 0, 3];
+
 /// Makes keys of one chain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys(pub(crate) ChainId);
@@ -69,6 +81,12 @@ impl Keys {
             *last += 1;
         }
         key
+    }
+
+    /// The first key of all the chain's rows, the state's among them, and the first after them.
+    pub(crate) fn all(self) -> (Vec<u8>, Vec<u8>) {
+        let id = self.0.get();
+        (id.to_be_bytes().to_vec(), (id + 1).to_be_bytes().to_vec())
     }
 
     pub(crate) fn tip(self) -> Vec<u8> {

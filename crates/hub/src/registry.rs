@@ -9,7 +9,7 @@ use execution::{Call, CallError, CallStatus, Simulation};
 use types::genesis::HubBlock;
 use types::{ChainId, NetworkId, Record, Validator, ValidatorSet};
 
-use crate::abi::{APPLICATIONS, CITIES, City, IApplications, ICities};
+use crate::abi::{APPLICATIONS, CITIES, City, GOVERNANCE, IApplications, ICities, IGovernance};
 
 /// Entries that one question asks for.
 const PAGE: u32 = 100;
@@ -261,6 +261,16 @@ impl<'a> Registry<'a> {
                 n,
                 what: "set of validators",
             })
+    }
+
+    /// For how many seconds cities keep the data of what is over.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`].
+    pub fn data_kept(&self) -> Result<u64, RegistryError> {
+        let name = B256::right_padding_from(b"closedDataKept");
+        self.ask(GOVERNANCE, &IGovernance::parameterCall { name })
     }
 
     /// Height and hash of the last handover block of application `n` that the hub was shown; `None` when there was none.

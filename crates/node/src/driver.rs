@@ -102,7 +102,7 @@ pub(crate) struct Chain {
     told_stuck: u64,
     /// Who waits until what is live in the log is written again.
     to_copy: Vec<oneshot::Sender<()>>,
-    /// Whether it agreed to end.
+    /// Whether it agreed to end, or was told to.
     parked: bool,
 }
 
@@ -195,6 +195,12 @@ impl Chain {
                     self.parked = index == last && self.timers.is_empty() && self.engine.can_rest();
                     // Whoever asked may have given up; then it is awake again when somebody wants it.
                     let _gone = answer.send(self.parked);
+                }
+                ToChain::End(answer) => {
+                    self.parked = true;
+                    // Without an answer it counts as not ended, and is asked again.
+                    let _gone = answer.send(self.engine.signed_to());
+                    return Ok(());
                 }
             }
         }

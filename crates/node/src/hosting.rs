@@ -8,11 +8,13 @@
 //! A parked chain is rows in the store and nothing else. It is opened for whoever wants to read it or has something for it;
 //! opening reads a few rows, starts no height, and tells nobody. A bound on the awake ones parks the idlest.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::{Address, Bytes};
+use chain::over::Over;
 use chain::{Entry, Genesis, Recovery};
 use parking_lot::Mutex;
 use store::{Log, Position, Tables, TablesError};
@@ -73,10 +75,13 @@ struct Inner {
     failed: HashSet<u64>,
     /// Chains that are to stand still.
     standing: Mutex<HashSet<u64>>,
+    /// Chains whose data was removed since the start.
+    removed: Mutex<HashSet<u64>>,
 }
 
 #[derive(Debug)]
 struct Awake {
+    chain_id: ChainId,
     handle: ChainHandle,
     mailboxes: Mailboxes,
     used: Instant,
@@ -127,6 +132,7 @@ impl Hosting {
             lost_ms,
             failed,
             standing: Mutex::default(),
+            removed: Mutex::default(),
         }));
         for (genesis, recovered) in &recovered {
             if genesis.record.chain_id == hosting.0.first && genesis.registry.is_some() {
@@ -191,16 +197,18 @@ impl Hosting {
         self.0.awake.lock().len()
     }
 
-    pub(crate) fn is_awake(&self, chain: u64) -> bool {
-        self.0.awake.lock().contains_key(&chain)
+    /// Whether a chain has a running task.
+    #[must_use]
+    pub fn is_awake(&self, chain: ChainId) -> bool {
+        self.0.awake.lock().contains_key(&chain.get())
     }
 
     /// The mailboxes of all awake engines.
-    pub(crate) fn engines(&self) -> Vec<(u64, mpsc::Sender<ToChain>)> {
+    pub(crate) fn engines(&self) -> Vec<(ChainId, mpsc::Sender<ToChain>)> {
         let awake = self.0.awake.lock();
         awake
-            .iter()
-            .map(|(chain, awake)| (*chain, awake.mailboxes.engine.clone()))
+            .values()
+            .map(|awake| (awake.chain_id, awake.mailboxes.engine.clone()))
             .collect()
     }
 
@@ -257,6 +265,7 @@ impl Hosting {
             match chain::genesis::find(&*common.tables, chain_id)? {
                 Some(genesis) => wake(&common, genesis),
                 None => {
+                    remove_rests(&common, chain_id)?;
                     let mut entries = vec![genesis.to_entry()];
                     if may_have_voted {
                         entries.push(Entry::lost_log());
@@ -269,6 +278,7 @@ impl Hosting {
             }
         });
         let (genesis, recovered) = begun.await?;
+        self.0.removed.lock().remove(&chain_id.get());
         self.make_room().await;
         Ok(self.run(genesis, recovered))
     }
@@ -376,6 +386,118 @@ impl Hosting {
             drop(engine.send(ToChain::Stand(stands)).await);
         }
         is_new
+    }
+
+    /// Keeps in mind since when a chain is over here, Unix milliseconds; with `None`, that it is not. Says whether that is new.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn set_over(&self, chain_id: ChainId, since_ms: Option<u64>) -> Result<bool, TablesError> {
+        let tables = &*self.0.common.tables;
+        let was_over = chain::over::find(tables, chain_id)?.since_ms.is_some();
+        let is_new = was_over != since_ms.is_some();
+        if is_new {
+            chain::over::set_since(tables, chain_id, since_ms)?;
+        }
+        Ok(is_new)
+    }
+
+    /// Ends a chain's engine if the chain is over here, though it may have a height open. Says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it is as it was.
+    pub async fn end_if_over(&self, chain_id: ChainId) -> Result<bool, OpenError> {
+        let _turn = self.0.turn.lock().await;
+        let taken = self.0.awake.lock().remove(&chain_id.get());
+        let Some(taken) = taken else {
+            return Ok(false);
+        };
+        let ended = self.end(&taken).await;
+        if !matches!(ended, Ok(true)) {
+            self.put_back(taken);
+        }
+        ended
+    }
+
+    /// Removes the data of a chain that is over here. Says whether it did. Whoever holds the chain finds nothing in it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; some of it may be left, and is removed by another try.
+    pub async fn remove(&self, chain_id: ChainId) -> Result<bool, OpenError> {
+        let _turn = self.0.turn.lock().await;
+        let taken = self.0.awake.lock().remove(&chain_id.get());
+        if let Some(taken) = taken {
+            let ended = self.end(&taken).await;
+            if !matches!(ended, Ok(true)) {
+                self.put_back(taken);
+                return ended;
+            }
+        } else if !self.is_over(chain_id).await? {
+            return Ok(false);
+        }
+        // What could not be followed may have signed what nobody here knows.
+        let silent_to = self.0.failed.contains(&chain_id.get()).then_some(0);
+        let common = Arc::clone(&self.0.common);
+        let remove = move || {
+            let end = common.log.end();
+            Ok(chain::over::remove(
+                &*common.tables,
+                chain_id,
+                silent_to,
+                end,
+            )?)
+        };
+        self.0.removed.lock().insert(chain_id.get());
+        self.blocking(chain_id, remove).await?;
+        Ok(true)
+    }
+
+    /// Whether a chain's data was removed since this program started, and the chain is not here again.
+    #[must_use]
+    pub fn was_removed(&self, chain_id: ChainId) -> bool {
+        self.0.removed.lock().contains(&chain_id.get())
+    }
+
+    /// Ends the engine of a chain that was taken out, if the chain is over here, and keeps in mind what it may have signed.
+    /// Call with the turn.
+    async fn end(&self, taken: &Awake) -> Result<bool, OpenError> {
+        let chain_id = taken.chain_id;
+        if !self.is_over(chain_id).await? {
+            return Ok(false);
+        }
+        let (answer, ended) = oneshot::channel();
+        let asked = taken.mailboxes.engine.send(ToChain::End(answer)).await;
+        let Some(signed_to) = (match asked {
+            Ok(()) => ended.await.ok(),
+            Err(_) => None,
+        }) else {
+            return Ok(false);
+        };
+        let common = Arc::clone(&self.0.common);
+        let remember = move || {
+            let end = common.log.end();
+            Ok(chain::over::ended(
+                &*common.tables,
+                chain_id,
+                signed_to,
+                end,
+            )?)
+        };
+        self.blocking(chain_id, remember).await?;
+        Ok(true)
+    }
+
+    async fn is_over(&self, chain_id: ChainId) -> Result<bool, OpenError> {
+        let common = Arc::clone(&self.0.common);
+        let is_over = move || {
+            Ok(chain::over::find(&*common.tables, chain_id)?
+                .since_ms
+                .is_some())
+        };
+        self.blocking(chain_id, is_over).await
     }
 
     /// Waits until all tasks have ended, which they do when the host says so.
@@ -488,6 +610,7 @@ impl Hosting {
         let stands = self.0.standing.lock().contains(&chain_id.get());
         let (handle, mailboxes) = start_chain(self, genesis, recovered, stands);
         let awake = Awake {
+            chain_id,
             handle: handle.clone(),
             mailboxes,
             used: Instant::now(),
@@ -501,18 +624,19 @@ impl Hosting {
     /// Parks the idlest chains while too many are awake. Call with the turn.
     async fn make_room(&self) {
         for _ in 0..ASKED_TO_PARK {
-            let Some((chain, idlest)) = self.take_idlest() else {
+            let Some(idlest) = self.take_idlest() else {
                 return;
             };
-            if !park(&idlest).await {
-                let used = Instant::now();
-                self.0.awake.lock().insert(chain, Awake { used, ..idlest });
+            if park(&idlest).await || matches!(self.end(&idlest).await, Ok(true)) {
+                continue;
             }
+            let used = Instant::now();
+            self.put_back(Awake { used, ..idlest });
         }
     }
 
     /// Takes the chain out that nobody has used for longest, when too many are awake.
-    fn take_idlest(&self) -> Option<(u64, Awake)> {
+    fn take_idlest(&self) -> Option<Awake> {
         let mut awake = self.0.awake.lock();
         if awake.len() < self.0.common.options.awake_chains {
             return None;
@@ -522,7 +646,13 @@ impl Hosting {
             .iter()
             .filter(|(chain, awake)| **chain != first && !awake.handle.is_held_elsewhere());
         let chain = *idle.min_by_key(|(_, awake)| awake.used)?.0;
-        awake.remove(&chain).map(|idlest| (chain, idlest))
+        awake.remove(&chain)
+    }
+
+    /// Puts a chain back that was taken out and did not end.
+    fn put_back(&self, taken: Awake) {
+        let mut awake = self.0.awake.lock();
+        awake.insert(taken.chain_id.get(), taken);
     }
 }
 
@@ -595,6 +725,17 @@ impl Delivery {
     }
 }
 
+/// What an interrupted removal left of a chain goes before the chain begins again; and that it was removed is durable before the
+/// log has anything of its new beginning.
+fn remove_rests(common: &Common, chain_id: ChainId) -> Result<(), StartError> {
+    if chain::over::find(&*common.tables, chain_id)? == Over::default() {
+        return Ok(());
+    }
+    chain::over::remove(&*common.tables, chain_id, None, common.log.end())?;
+    common.tables.flush()?;
+    Ok(())
+}
+
 /// A parked chain, from its rows alone.
 fn wake(common: &Common, genesis: Genesis) -> Result<(Genesis, Recovered), StartError> {
     wake_with(common, genesis, &[])
@@ -619,11 +760,21 @@ fn wake_with(
     Ok((genesis, recovered))
 }
 
+/// From where on the log counts of a chain.
+pub(crate) fn counts_from(common: &Common, chain: u64) -> Result<Position, TablesError> {
+    let Ok(chain_id) = ChainId::new(chain) else {
+        return Ok(Position::default());
+    };
+    Ok(chain::over::find(&*common.tables, chain_id)?.log_from)
+}
+
 /// The chains of a log that is being read.
 struct Readers<'a> {
     common: &'a Common,
     first: u64,
     chains: HashMap<u64, (Genesis, Recovery)>,
+    /// From where on the log counts, of each chain that it has something of.
+    counts_from: HashMap<u64, Position>,
     /// Those that cannot be continued.
     failed: HashSet<u64>,
     lost_ms: Option<u64>,
@@ -647,7 +798,7 @@ impl Readers<'_> {
 
     fn feed(&mut self, entry: &store::log::Entry) -> Result<(), StartError> {
         let chain = entry.chain;
-        if self.failed.contains(&chain) {
+        if self.failed.contains(&chain) || !self.counts(entry)? {
             return Ok(());
         }
         match self.try_feed(entry) {
@@ -657,6 +808,15 @@ impl Readers<'_> {
             }
             other => other,
         }
+    }
+
+    /// Whether an entry is of account: what is before the end of a chain that was over here is not.
+    fn counts(&mut self, entry: &store::log::Entry) -> Result<bool, StartError> {
+        let from = match self.counts_from.entry(entry.chain) {
+            Slot::Occupied(known) => *known.get(),
+            Slot::Vacant(free) => *free.insert(counts_from(self.common, entry.chain)?),
+        };
+        Ok(entry.position >= from)
     }
 
     fn try_feed(&mut self, entry: &store::log::Entry) -> Result<(), StartError> {
@@ -710,6 +870,7 @@ fn recover_all(common: &Common, first: &Genesis) -> Result<Replayed, StartError>
         common,
         first: first.record.chain_id.get(),
         chains: HashMap::new(),
+        counts_from: HashMap::new(),
         failed: HashSet::new(),
         lost_ms: None,
     };

@@ -113,6 +113,9 @@ pub(crate) enum ToChain {
     CopyForward(oneshot::Sender<()>),
     /// Nobody has use for the chain: it is to end if it has nothing to do, and to say whether it does.
     Park(oneshot::Sender<bool>),
+    /// The chain is over here: it is to end at once, with a height open perhaps, and to say up to where this city may have
+    /// signed; 0 when it does not know.
+    End(oneshot::Sender<u64>),
 }
 
 /// The validators of a chain but this city. Written by the chain's driver when the set changes; a lock and not a task,

@@ -2,7 +2,7 @@
 //! when their cities change, and meets the cities that there are.
 //!
 //! ```text
-//!  hub's block ─▶ what changed ─▶ compared with what is here ─▶ begin ▸ stand still ▸ go on ▸ forget
+//!  hub's block ─▶ what changed ─▶ compared with what is here ─▶ begin ▸ stand still ▸ go on ▸ `over`: removed after a time
 //!                                            └─▶ a set that changes ─▶ `changes`, until it is settled ─▶ acts on the hub
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! block's events say what to look at. An event that is lost or comes twice changes nothing.
 
 mod changes;
+mod over;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use hub::{Changed, Placement, Registry, RegistryError};
 use link::{Links, Peer, PeerId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use types::{ChainId, NetworkId};
 
 use self::changes::Changes;
@@ -68,6 +70,8 @@ struct Known {
     /// This city's number.
     own_id: Option<u32>,
     changes: Changes,
+    /// When to look next whether data of what is over is to be removed; `None` before the first look.
+    removes_at: Option<Instant>,
 }
 
 /// What was read.
@@ -107,6 +111,10 @@ impl Follower {
                 );
             }
             self.see_to_changes(&mut known).await;
+            if !failed {
+                // What was compared with the registry is over for good.
+                self.see_to_what_is_over(&mut known).await;
+            }
             let is_changing = known.changes.is_busy();
             tokio::select! {
                 biased;
@@ -128,6 +136,7 @@ impl Follower {
                     Err(RecvError::Closed) => return,
                 },
                 () = tokio::time::sleep(AGAIN), if failed => {}
+                () = until(known.removes_at), if !failed => {}
                 () = tokio::time::sleep(LOOK_AT_CHANGES), if is_changing && !failed => {}
             }
         }
@@ -239,6 +248,7 @@ impl Follower {
         if self.hosting.stand(chain_id, stands).await {
             tracing::info!(%chain_id, n, stands, "an application stands still, or goes on");
         }
+        self.keep_in_mind(known, &placement, is_here)?;
         if stands {
             return self.settle(known, &placement).await;
         }
@@ -255,7 +265,7 @@ impl Follower {
             .collect();
         cities.remove(&self.own);
         self.hosting.name(chain_id, cities);
-        if self.hosting.is_awake(chain_id.get()) {
+        if self.hosting.is_awake(chain_id) {
             self.hosting.hub_moved(chain_id).await?;
         }
         known.changes.begin(placement);
@@ -272,7 +282,7 @@ impl Follower {
     /// A chain is as the registry has it: whoever was named for a change has nothing to ask any more.
     async fn settle(&self, known: &mut Known, placement: &Placement) -> Result<(), FollowError> {
         self.hosting.name(placement.chain_id, BTreeSet::new());
-        if known.changes.forget(placement.n) && self.hosting.is_awake(placement.chain_id.get()) {
+        if known.changes.forget(placement.n) && self.hosting.is_awake(placement.chain_id) {
             self.hosting.hub_moved(placement.chain_id).await?;
         }
         Ok(())
@@ -296,6 +306,13 @@ impl Follower {
         if !peers.is_empty() {
             links.set_peers(peers);
         }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chain::{Effect, Engine, Entry, Genesis, Pool, Reader, Recovery};
 use consensus::Timeouts;
 use parking_lot::RwLock;
-use store::Position;
 use tokio::sync::{Notify, mpsc};
 use types::ChainId;
 
@@ -15,7 +14,7 @@ use crate::driver::{Chain, Inputs, Outside};
 use crate::feed::Feed;
 use crate::handle::{ChainHandle, Status};
 use crate::host::StartError;
-use crate::hosting::{Common, Hosting};
+use crate::hosting::{Common, Hosting, counts_from};
 use crate::peers::{Mailboxes, Others};
 
 /// Submissions that may wait for one chain before a sender must.
@@ -116,7 +115,8 @@ fn recover_again(
     let mut recovery = Recovery::again(config(common, genesis.creator.is_some()), reader, pool)
         .map_err(refused)?;
     let mut outcome = Ok(());
-    common.log.replay(Position::default(), &mut |entry| {
+    let from = counts_from(common, chain_id.get())?;
+    common.log.replay(from, &mut |entry| {
         if entry.chain == chain_id.get() {
             let at = entry.position;
             outcome = Entry::decode(&entry.payload)

@@ -3,7 +3,7 @@
 //! When the log has grown by a stated amount, every awake chain writes what it still needs of it again, between two of its
 //! heights; the tables are flushed, and then everything before the first of these copies is released: all of it is decided,
 //! and its rows are durable. A parked chain needs nothing of the log. While a chain is stuck in a height, nothing is
-//! released.
+//! released, but one that is over here is ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use store::{Log, LogError, Position, TablesError};
 use tokio::sync::{Notify, oneshot, watch};
+use types::ChainId;
 
-use crate::hosting::{Hosting, NO_CHAIN};
+use crate::hosting::{Hosting, NO_CHAIN, OpenError};
 use crate::peers::ToChain;
 
 /// How long a chain may take to come between two heights, before the log is kept for another while.
@@ -34,7 +35,9 @@ pub(crate) struct Trim {
 #[derive(Debug, thiserror::Error)]
 enum Kept {
     #[error("chain {chain} did not come between two heights; the log is kept until it does")]
-    Stuck { chain: u64 },
+    Stuck { chain: ChainId },
+    #[error("a chain that is over here was not ended")]
+    Over(#[from] OpenError),
     #[error("the log was not released")]
     Log(#[from] LogError),
     #[error("the tables were not flushed")]
@@ -100,7 +103,12 @@ async fn trim(hosting: &Hosting, floor: Position) -> Result<(), Kept> {
             Ok(Ok(())) => {}
             // It was parked before it read the message.
             Ok(Err(_dropped)) if !hosting.is_awake(chain) => {}
-            Ok(Err(_)) | Err(_) => return Err(stuck),
+            Ok(Err(_)) | Err(_) => {
+                // What is over is not waited for: the height will not be decided.
+                if !hosting.end_if_over(chain).await? {
+                    return Err(stuck);
+                }
+            }
         }
     }
     let (common, live) = (Arc::clone(hosting.common()), hosting.live_entry());

@@ -4,15 +4,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256};
-use chain::Genesis;
+use chain::{Entry, Genesis};
 use node::{ChainHandle, Host, Options, SystemClock};
-use store::SegmentOptions;
+use store::{Log as _, Position, SegmentLog, SegmentOptions};
 use types::genesis::HubBlock;
-use types::{ChainId, NetworkId, NodeKey, Record, ValidatorSet};
+use types::{ChainId, NetworkId, NodeKey, Record, Validator, ValidatorSet};
 
 const AWAKE: usize = 8;
 
@@ -156,4 +157,102 @@ async fn the_log_is_released_under_all_chains_and_nothing_is_lost() {
         assert_eq!(transfer(&chain, id(n), rounds).await, rounds + 1);
     }
     host.stop().await;
+}
+
+/// What the log has of a chain, but for transactions that wait.
+fn logged(folder: &Path, chain_id: ChainId) -> Vec<Entry> {
+    let (log, _) = SegmentLog::open(&folder.join("log"), options().segments).unwrap();
+    let mut found = Vec::new();
+    let visit = &mut |entry: store::log::Entry| {
+        if entry.chain == chain_id.get() {
+            found.push(Entry::decode(&entry.payload).unwrap());
+        }
+        true
+    };
+    log.replay(Position::default(), visit).unwrap();
+    found.retain(|entry| !matches!(entry, Entry::Transaction(_)));
+    found
+}
+
+/// Gives a chain a transaction and waits long enough for a block, which takes a hundredth of that.
+async fn takes_no_transaction(chain: &ChainHandle, chain_id: ChainId) {
+    let mut heads = chain.heads();
+    drop(chain.submit(vec![signed(7, chain_id, 0)]).await);
+    let block = tokio::time::timeout(Duration::from_millis(300), heads.recv()).await;
+    assert!(block.is_err(), "a block: {block:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_is_removed_and_a_city_that_is_back_signs_no_height_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = start(folder.path());
+    for n in 1..=2 {
+        let chain = host.hosting().create(genesis(host.key(), n)).await.unwrap();
+        for nonce in 0..3 {
+            assert_eq!(transfer(&chain, id(n), nonce).await, nonce + 1);
+        }
+    }
+    assert!(
+        !host.hosting().remove(id(1)).await.unwrap(),
+        "it is not over"
+    );
+    assert!(host.hosting().set_over(id(1), Some(5)).unwrap());
+    assert!(host.hosting().remove(id(1)).await.unwrap());
+    assert!(host.hosting().open(id(1)).await.unwrap().is_none());
+    assert_eq!(host.hosting().chains().unwrap(), [id(0), id(2)]);
+    host.stop().await;
+
+    // The log still has all of it.
+    let host = start(folder.path());
+    assert!(host.hosting().open(id(1)).await.unwrap().is_none());
+    let chain = host.hosting().create(genesis(host.key(), 1)).await.unwrap();
+    assert_eq!(height(&chain), 0);
+    takes_no_transaction(&chain, id(1)).await;
+    drop(chain);
+    host.stop().await;
+
+    let host = start(folder.path());
+    let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
+    assert_eq!(height(&chain), 0, "it began anew, and its city is silent");
+    takes_no_transaction(&chain, id(1)).await;
+    let other = host.hosting().open(id(2)).await.unwrap().unwrap();
+    assert_eq!(transfer(&other, id(2), 3).await, 4);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_is_over_is_ended_with_a_height_open_and_that_height_is_not_signed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = start(folder.path());
+    // Nothing is decided without the other one, which is not there.
+    let absent = NodeKey::from_bytes(&[8; 32]).unwrap().address();
+    let both = [host.key().address(), absent];
+    let both = both.map(|address| Validator { address, power: 1 });
+    let validators = ValidatorSet::new(both.to_vec());
+    let begun = Genesis {
+        validators: validators.unwrap(),
+        ..genesis(host.key(), 1)
+    };
+    let chain = host.hosting().create(begun).await.unwrap();
+    takes_no_transaction(&chain, id(1)).await;
+    assert!(!host.hosting().end_if_over(id(1)).await.unwrap());
+    assert!(host.hosting().set_over(id(1), Some(5)).unwrap());
+    assert!(host.hosting().end_if_over(id(1)).await.unwrap());
+    assert!(!host.hosting().is_awake(id(1)));
+    let path = host.path().to_owned();
+    host.stop().await;
+    let signed = logged(&path, id(1)).len();
+    assert!(signed > 1, "a height was open");
+
+    // Back, and asked for a block again: by rows in one life, by rows and log in the next.
+    let host = start(folder.path());
+    assert!(host.hosting().set_over(id(1), None).unwrap());
+    let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
+    takes_no_transaction(&chain, id(1)).await;
+    host.stop().await;
+    let host = start(folder.path());
+    let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
+    takes_no_transaction(&chain, id(1)).await;
+    host.stop().await;
+    assert_eq!(logged(&path, id(1)).len(), signed);
 }

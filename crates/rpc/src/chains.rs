@@ -97,10 +97,15 @@ impl Chains {
         if chain_id.get() == self.first_id {
             return Ok(self.first.clone());
         }
-        if let Some(served) = self.kept.lock().get(&chain_id.get()) {
-            return Ok(served.clone());
-        }
         let hosting: &Hosting = self.config.hosting.as_ref().ok_or_else(unknown)?;
+        {
+            let mut kept = self.kept.lock();
+            if hosting.was_removed(chain_id) {
+                kept.pop(&chain_id.get());
+            } else if let Some(served) = kept.get(&chain_id.get()) {
+                return Ok(served.clone());
+            }
+        }
         let opened = hosting.open(chain_id).await.map_err(NoChain::Open)?;
         let handle = opened.ok_or_else(unknown)?;
         let served = serve(&self.config, &self.calls, &self.workers, handle)

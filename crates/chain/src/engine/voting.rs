@@ -23,8 +23,14 @@ use crate::{Moment, entry};
 /// A proposer does not run further ahead of its clock than this.
 const MAX_AHEAD_MS: u64 = 250;
 
-/// A fresh block further ahead of a validator's clock than this is untimely.
+/// A fresh block of a height's first round further ahead of a validator's clock than this is untimely.
 const EARLY_MS: u64 = 500;
+
+/// By how much more it may be ahead for each round that came to nothing: so a quorum whose clocks differ agrees, later.
+const EARLY_MORE_MS: u64 = 250;
+
+/// A fresh block further ahead than this is untimely in every round.
+const MAX_EARLY_MS: u64 = 2_000;
 
 /// A fresh block older than the propose time-out and this is untimely.
 const LATE_MS: u64 = 2_000;
@@ -357,8 +363,8 @@ impl Engine {
                         let wait = instance.duration(TimeoutKind::Propose, proposal.round);
                         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                         let oldest = now_ms.saturating_sub(wait_ms.saturating_add(LATE_MS));
-                        proposal.pol_round.is_some()
-                            || (oldest..=now_ms.saturating_add(EARLY_MS)).contains(&ms)
+                        let newest = now_ms.saturating_add(early_ms(proposal.round));
+                        proposal.pol_round.is_some() || (oldest..=newest).contains(&ms)
                     });
                     let is_first_proposer = match proposal.pol_round {
                         None => header.beneficiary == proposal.proposer,
@@ -624,6 +630,17 @@ impl Height {
 
     pub(super) fn knows(&self, hash: B256) -> bool {
         self.candidates.contains_key(&hash) || self.refused.contains(&hash)
+    }
+}
+
+/// How far ahead of this clock a fresh block of a round may be.
+const fn early_ms(round: u32) -> u64 {
+    let more = EARLY_MORE_MS.saturating_mul(round as u64);
+    let most = EARLY_MS.saturating_add(more);
+    if most < MAX_EARLY_MS {
+        most
+    } else {
+        MAX_EARLY_MS
     }
 }
 
