@@ -1,7 +1,10 @@
 // What operators do to a network of processes, by the documented commands, and applications as its cities have them.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Wallet } from "ethers";
+import { APPLICATIONS, GAS, REGISTRY } from "./applications.mjs";
 import { City, newKey, receiptEverywhere, signed } from "./cities.mjs";
 import { binary, run } from "./harness.mjs";
 
@@ -57,5 +60,15 @@ export function commands(network) {
     return receiptEverywhere(cities, hash, 10_000);
   }
 
-  return { causeway, done, ends, authority, decide, at, goesOn };
+  /** Sends what member `number` tells the registry of applications through city `through`, and waits for nothing; gives
+   * the transaction's hash. */
+  async function tell({ number, through = 1, nonce }, method, ...args) {
+    const city = network.city(through);
+    const wallet = new Wallet(readFileSync(authority(number), "utf8").trim());
+    nonce ??= Number(await city.call("eth_getTransactionCount", wallet.address, "pending"));
+    const data = REGISTRY.encodeFunctionData(method, args);
+    return city.send(await signed(wallet, city, { nonce, to: APPLICATIONS, data, gasLimit: GAS }));
+  }
+
+  return { causeway, done, ends, authority, decide, at, goesOn, tell };
 }
