@@ -50,6 +50,7 @@ use crate::clocks::Clocks;
 use crate::effects::{Call, Commit, Decided, Effect, EngineError, Notice, Timer};
 use crate::import::{self, ImportError, Stands};
 use crate::peer::{Certified, Outline, PeerMessage};
+use crate::rate::{Allowance, Rate};
 use crate::reader::Head;
 use crate::rows::Keys;
 use crate::waking::{Cause, Outcome, Waking};
@@ -100,6 +101,8 @@ pub struct Engine {
     named: Named,
     /// Whether no height begins.
     stands: bool,
+    /// What the chain may take of this city's time.
+    allowance: Allowance,
     /// What is still to be written when this city stops for good.
     last_words: Vec<Effect>,
 }
@@ -168,6 +171,7 @@ impl Engine {
             grave: Grave::default(),
             named: Named::default(),
             stands: false,
+            allowance: Allowance::default(),
             last_words: Vec::new(),
         };
         engine.look_at_hub();
@@ -255,8 +259,13 @@ impl Engine {
         admit(&self.reader, &self.pool, own, transactions, now_ms)
     }
 
+    /// Says what the chain may take of this city's time from now on; with `None`, as much as there is.
+    pub const fn set_rate(&mut self, rate: Option<Rate>) {
+        self.allowance.set(rate);
+    }
+
     /// When the next height may start, in Unix milliseconds; `None` when there is nothing to start it for. Not in the
-    /// past of the latest block plus the record's minimum interval.
+    /// past of the latest block plus the record's minimum interval, nor before the chain has paid for what it took.
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
         self.next_start().map(|(due_ms, _)| due_ms)
@@ -281,6 +290,7 @@ impl Engine {
         } else {
             self.tip_ms().saturating_add(interval)
         };
+        let due_ms = due_ms.max(self.allowance.due_ms());
         Some((due_ms, Cause::Transaction(transaction)))
     }
 
@@ -467,6 +477,8 @@ impl Engine {
             header: block.header.clone(),
         };
         self.certificate = Some(certificate);
+        self.allowance
+            .take(self.tip_ms(), self.head.header.gas_used);
         let number = self.head.header.number;
         self.early
             .retain(|_, outline| outline.header.number > number);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256, Log};
 use alloy_sol_types::{SolCall, SolEventInterface as _};
-use chain::{Genesis, Moment, ReadError};
+use chain::{Genesis, Moment, Rate, ReadError};
 use execution::{Call, CallError, CallStatus, Simulation};
 use types::genesis::HubBlock;
 use types::{ChainId, NetworkId, Record, Validator, ValidatorSet};
@@ -58,6 +58,8 @@ pub struct Placement {
     pub validators: Vec<Address>,
     /// Hash of their set.
     pub set_hash: B256,
+    /// What its cities gave it of their time.
+    pub rate: Rate,
     /// A change of its cities that is not over.
     pub change: Option<Changing>,
 }
@@ -226,6 +228,10 @@ impl<'a> Registry<'a> {
             cities: application.cities,
             validators: application.validators,
             set_hash: application.setHash,
+            rate: Rate {
+                gas_per_second: application.taken.gasPerSecond,
+                blocks_per_second: application.taken.blocksPerSecond,
+            },
             change,
         })
     }

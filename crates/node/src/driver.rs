@@ -185,6 +185,7 @@ impl Chain {
                     let effects = self.engine.go_on(self.outside.now_ms())?;
                     self.perform(effects)?;
                 }
+                ToChain::Rate(rate) => self.engine.set_rate(Some(rate)),
                 ToChain::CopyForward(done) => {
                     self.to_copy.push(done);
                     if self.engine.is_parked() {

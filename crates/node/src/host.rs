@@ -16,11 +16,12 @@ use tokio::sync::{mpsc, watch};
 use types::{ChainId, NetworkId, NodeKey};
 
 use crate::clock::Clock;
+use crate::dispatch::Dispatcher;
 use crate::folder::{Folder, FolderError};
 use crate::handle::ChainHandle;
 use crate::hosting::{Common, Hosting, NO_CHAIN};
 use crate::metrics::NodeMetrics;
-use crate::peers::{Dispatcher, NoPeers, Peers};
+use crate::peers::{NoPeers, Peers};
 use crate::registry::Follower;
 use crate::tips;
 use crate::trim::Trim;
@@ -311,6 +312,7 @@ impl Host {
             trim: Trim::new(options.trim_after_bytes),
             hub: Arc::default(),
             named: parking_lot::Mutex::default(),
+            rates: parking_lot::Mutex::default(),
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,
             key: Arc::clone(&key),

@@ -8,28 +8,33 @@
 //! A parked chain is rows in the store and nothing else. It is opened for whoever wants to read it or has something for it;
 //! opening reads a few rows, starts no height, and tells nobody. A bound on the awake ones parks the idlest.
 
-use std::collections::hash_map::Entry as Slot;
+mod delivery;
+mod over;
+mod replay;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use alloy_primitives::{Address, Bytes};
-use chain::over::Over;
-use chain::{Entry, Genesis, Recovery};
+use alloy_primitives::Address;
+use chain::{Entry, Genesis, Rate};
 use parking_lot::Mutex;
-use store::{Log, Position, Tables, TablesError};
+use store::{Log, Tables, TablesError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use types::{ChainId, NodeKey};
 
-use crate::admission::Incoming;
 use crate::handle::ChainHandle;
 use crate::host::{Options, StartError};
 use crate::metrics::NodeMetrics;
 use crate::peers::{Mailboxes, Peers, ToChain};
-use crate::running::{Recovered, recovery, start_chain};
+use crate::running::{Recovered, start_chain};
 use crate::trim::Trim;
+
+pub(crate) use self::delivery::Delivery;
+pub(crate) use self::replay::counts_from;
+use self::replay::{Replayed, recover_all, remove_rests, wake, wake_with};
 
 /// The chain id under which the log keeps what concerns the city and no chain.
 pub(crate) const NO_CHAIN: u64 = 0;
@@ -52,6 +57,8 @@ pub(crate) struct Common {
     pub(crate) hub: Arc<hub::OwnCopy>,
     /// Cities that the hub names for chains whose set changes. Written by whoever follows the registry.
     pub(crate) named: Mutex<HashMap<u64, BTreeSet<Address>>>,
+    /// What chains may take of this city's time. Written by whoever follows the registry.
+    pub(crate) rates: Mutex<HashMap<u64, Rate>>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -283,43 +290,6 @@ impl Hosting {
         Ok(self.run(genesis, recovered))
     }
 
-    /// Brings a message of another city to its chain, and opens the chain for a validator of its own. A chain that is not
-    /// here, or cannot be opened, takes nothing.
-    pub(crate) async fn deliver(&self, chain: u64, message: Delivery) {
-        let mut message = Some(message);
-        // Once more when the chain was parked in between.
-        for _ in 0..2 {
-            let Some(taken) = message.take() else { return };
-            let Some(mailboxes) = self.mailboxes(chain, taken.peer()).await else {
-                tracing::debug!(peer = %taken.peer(), chain, "a message of a chain that is not here");
-                return;
-            };
-            message = taken.send(&mailboxes).await;
-        }
-    }
-
-    /// Tells one chain that messages reach `peer`, perhaps after some of it were lost. A parked one lost nothing that counts.
-    pub(crate) async fn connected_on(&self, chain: u64, peer: Address) {
-        let engine = {
-            let awake = self.0.awake.lock();
-            awake
-                .get(&chain)
-                .map(|awake| awake.mailboxes.engine.clone())
-        };
-        if let Some(engine) = engine {
-            // A chain that stopped reads nothing.
-            drop(engine.send(ToChain::Connected { peer }).await);
-        }
-    }
-
-    /// Tells the awake chains that messages reach `peer`, perhaps after some were lost.
-    pub(crate) async fn connected(&self, peer: Address) {
-        for (_chain, engine) in self.engines() {
-            // A chain that stopped reads nothing.
-            drop(engine.send(ToChain::Connected { peer }).await);
-        }
-    }
-
     /// Says whom the hub names for a chain beside its own set; nobody, when no change is on its way.
     pub(crate) fn name(&self, chain_id: ChainId, named: BTreeSet<Address>) {
         let mut all = self.0.common.named.lock();
@@ -348,18 +318,27 @@ impl Hosting {
             return Ok(None);
         };
         let named = self.0.common.named.lock().get(&chain_id.get()).cloned();
-        let engine = {
-            let awake = self.0.awake.lock();
-            awake
-                .get(&chain_id.get())
-                .map(|awake| awake.mailboxes.engine.clone())
-        };
-        if let Some(engine) = engine {
+        if let Some(engine) = self.engine(chain_id.get()) {
             let named = named.unwrap_or_default();
             // A chain that stopped reads nothing.
             drop(engine.send(ToChain::HubMoved { named }).await);
         }
         Ok(Some(handle))
+    }
+
+    /// Says what a chain may take of this city's time.
+    pub(crate) async fn set_rate(&self, chain_id: ChainId, rate: Rate) {
+        let before = {
+            let mut rates = self.0.common.rates.lock();
+            rates.insert(chain_id.get(), rate)
+        };
+        if before == Some(rate) {
+            return;
+        }
+        if let Some(engine) = self.engine(chain_id.get()) {
+            // A chain that stopped begins nothing.
+            drop(engine.send(ToChain::Rate(rate)).await);
+        }
     }
 
     /// Has a chain stand still, or go on: what stands still answers reads, takes nothing, and begins no height; one that began
@@ -386,118 +365,6 @@ impl Hosting {
             drop(engine.send(ToChain::Stand(stands)).await);
         }
         is_new
-    }
-
-    /// Keeps in mind since when a chain is over here, Unix milliseconds; with `None`, that it is not. Says whether that is new.
-    ///
-    /// # Errors
-    ///
-    /// [`TablesError`].
-    pub fn set_over(&self, chain_id: ChainId, since_ms: Option<u64>) -> Result<bool, TablesError> {
-        let tables = &*self.0.common.tables;
-        let was_over = chain::over::find(tables, chain_id)?.since_ms.is_some();
-        let is_new = was_over != since_ms.is_some();
-        if is_new {
-            chain::over::set_since(tables, chain_id, since_ms)?;
-        }
-        Ok(is_new)
-    }
-
-    /// Ends a chain's engine if the chain is over here, though it may have a height open. Says whether it did.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`]; it is as it was.
-    pub async fn end_if_over(&self, chain_id: ChainId) -> Result<bool, OpenError> {
-        let _turn = self.0.turn.lock().await;
-        let taken = self.0.awake.lock().remove(&chain_id.get());
-        let Some(taken) = taken else {
-            return Ok(false);
-        };
-        let ended = self.end(&taken).await;
-        if !matches!(ended, Ok(true)) {
-            self.put_back(taken);
-        }
-        ended
-    }
-
-    /// Removes the data of a chain that is over here. Says whether it did. Whoever holds the chain finds nothing in it any more.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`]; some of it may be left, and is removed by another try.
-    pub async fn remove(&self, chain_id: ChainId) -> Result<bool, OpenError> {
-        let _turn = self.0.turn.lock().await;
-        let taken = self.0.awake.lock().remove(&chain_id.get());
-        if let Some(taken) = taken {
-            let ended = self.end(&taken).await;
-            if !matches!(ended, Ok(true)) {
-                self.put_back(taken);
-                return ended;
-            }
-        } else if !self.is_over(chain_id).await? {
-            return Ok(false);
-        }
-        // What could not be followed may have signed what nobody here knows.
-        let silent_to = self.0.failed.contains(&chain_id.get()).then_some(0);
-        let common = Arc::clone(&self.0.common);
-        let remove = move || {
-            let end = common.log.end();
-            Ok(chain::over::remove(
-                &*common.tables,
-                chain_id,
-                silent_to,
-                end,
-            )?)
-        };
-        self.0.removed.lock().insert(chain_id.get());
-        self.blocking(chain_id, remove).await?;
-        Ok(true)
-    }
-
-    /// Whether a chain's data was removed since this program started, and the chain is not here again.
-    #[must_use]
-    pub fn was_removed(&self, chain_id: ChainId) -> bool {
-        self.0.removed.lock().contains(&chain_id.get())
-    }
-
-    /// Ends the engine of a chain that was taken out, if the chain is over here, and keeps in mind what it may have signed.
-    /// Call with the turn.
-    async fn end(&self, taken: &Awake) -> Result<bool, OpenError> {
-        let chain_id = taken.chain_id;
-        if !self.is_over(chain_id).await? {
-            return Ok(false);
-        }
-        let (answer, ended) = oneshot::channel();
-        let asked = taken.mailboxes.engine.send(ToChain::End(answer)).await;
-        let Some(signed_to) = (match asked {
-            Ok(()) => ended.await.ok(),
-            Err(_) => None,
-        }) else {
-            return Ok(false);
-        };
-        let common = Arc::clone(&self.0.common);
-        let remember = move || {
-            let end = common.log.end();
-            Ok(chain::over::ended(
-                &*common.tables,
-                chain_id,
-                signed_to,
-                end,
-            )?)
-        };
-        self.blocking(chain_id, remember).await?;
-        Ok(true)
-    }
-
-    async fn is_over(&self, chain_id: ChainId) -> Result<bool, OpenError> {
-        let common = Arc::clone(&self.0.common);
-        let is_over = move || {
-            Ok(chain::over::find(&*common.tables, chain_id)?
-                .since_ms
-                .is_some())
-        };
-        self.blocking(chain_id, is_over).await
     }
 
     /// Waits until all tasks have ended, which they do when the host says so.
@@ -547,47 +414,6 @@ impl Hosting {
     /// What this city must remember of a log that it lost; nothing when it lost none.
     pub(crate) fn live_entry(&self) -> Option<Vec<u8>> {
         self.0.lost_ms.map(Entry::lost_log_at)
-    }
-
-    async fn mailboxes(&self, chain: u64, peer: Address) -> Option<Mailboxes> {
-        let look = || {
-            let mut awake = self.0.awake.lock();
-            let awake = awake.get_mut(&chain)?;
-            awake.used = Instant::now();
-            Some(awake.mailboxes.clone())
-        };
-        if let Some(mailboxes) = look() {
-            return Some(mailboxes);
-        }
-        let chain_id = ChainId::new(chain).ok()?;
-        let is_named = self.names(chain_id, peer);
-        let common = Arc::clone(&self.0.common);
-        let placed = self.blocking(chain_id, move || {
-            let set = chain::genesis::validators(&*common.tables, chain_id)?;
-            Ok(set.is_some_and(|set| set.get(peer).is_some() || is_named))
-        });
-        match placed.await {
-            // Nobody else has a parked chain opened by his messages.
-            Ok(false) => return None,
-            Ok(true) => {}
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a message was lost"
-                );
-                return None;
-            }
-        }
-        match self.open(chain_id).await {
-            Ok(_held) => look(),
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a message was lost"
-                );
-                None
-            }
-        }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -672,231 +498,4 @@ async fn park(chain: &Awake) -> bool {
     let asked = chain.mailboxes.engine.send(ToChain::Park(answer)).await;
     // A chain that stopped for an error is not started again by this.
     asked.is_ok() && parked.await.unwrap_or(false)
-}
-
-/// What another city sends to a chain.
-#[derive(Debug)]
-pub(crate) enum Delivery {
-    /// For its engine.
-    Message {
-        /// Whose: the link has checked its key.
-        peer: Address,
-        /// The encoded message.
-        payload: Bytes,
-    },
-    /// For its pool.
-    Transactions {
-        /// Whose.
-        peer: Address,
-        /// The encoded message.
-        payload: Bytes,
-    },
-}
-
-impl Delivery {
-    const fn peer(&self) -> Address {
-        match self {
-            Self::Message { peer, .. } | Self::Transactions { peer, .. } => *peer,
-        }
-    }
-
-    /// Gives it back when the chain has ended.
-    async fn send(self, mailboxes: &Mailboxes) -> Option<Self> {
-        match self {
-            Self::Message { peer, payload } => {
-                let message = ToChain::Message { peer, payload };
-                match mailboxes.engine.send(message).await {
-                    Err(mpsc::error::SendError(ToChain::Message { peer, payload })) => {
-                        Some(Self::Message { peer, payload })
-                    }
-                    Ok(()) | Err(_) => None,
-                }
-            }
-            Self::Transactions { peer, payload } => {
-                let incoming = Incoming::Relayed { peer, payload };
-                match mailboxes.admission.send(incoming).await {
-                    Err(mpsc::error::SendError(Incoming::Relayed { peer, payload })) => {
-                        Some(Self::Transactions { peer, payload })
-                    }
-                    Ok(()) | Err(_) => None,
-                }
-            }
-        }
-    }
-}
-
-/// What an interrupted removal left of a chain goes before the chain begins again; and that it was removed is durable before the
-/// log has anything of its new beginning.
-fn remove_rests(common: &Common, chain_id: ChainId) -> Result<(), StartError> {
-    if chain::over::find(&*common.tables, chain_id)? == Over::default() {
-        return Ok(());
-    }
-    chain::over::remove(&*common.tables, chain_id, None, common.log.end())?;
-    common.tables.flush()?;
-    Ok(())
-}
-
-/// A parked chain, from its rows alone.
-fn wake(common: &Common, genesis: Genesis) -> Result<(Genesis, Recovered), StartError> {
-    wake_with(common, genesis, &[])
-}
-
-/// A chain from its rows and what the log has of it.
-fn wake_with(
-    common: &Common,
-    genesis: Genesis,
-    entries: &[Vec<u8>],
-) -> Result<(Genesis, Recovered), StartError> {
-    let chain_id = genesis.record.chain_id;
-    let mut recovery = recovery(common, &genesis)?;
-    for entry in entries {
-        let at = common.log.end();
-        let entry = Entry::decode(entry).map_err(|source| StartError::Entry { at, source })?;
-        recovery
-            .feed(entry)
-            .map_err(|source| StartError::Recovery { chain_id, source })?;
-    }
-    let recovered = Recovered::finish(chain_id, recovery, common)?;
-    Ok((genesis, recovered))
-}
-
-/// From where on the log counts of a chain.
-pub(crate) fn counts_from(common: &Common, chain: u64) -> Result<Position, TablesError> {
-    let Ok(chain_id) = ChainId::new(chain) else {
-        return Ok(Position::default());
-    };
-    Ok(chain::over::find(&*common.tables, chain_id)?.log_from)
-}
-
-/// The chains of a log that is being read.
-struct Readers<'a> {
-    common: &'a Common,
-    first: u64,
-    chains: HashMap<u64, (Genesis, Recovery)>,
-    /// From where on the log counts, of each chain that it has something of.
-    counts_from: HashMap<u64, Position>,
-    /// Those that cannot be continued.
-    failed: HashSet<u64>,
-    lost_ms: Option<u64>,
-}
-
-/// What a log had.
-struct Replayed {
-    recovered: Vec<(Genesis, Recovered)>,
-    failed: HashSet<u64>,
-    /// When the city lost an earlier log, Unix milliseconds.
-    lost_ms: Option<u64>,
-}
-
-impl Readers<'_> {
-    fn begin(&mut self, genesis: Genesis) -> Result<(), StartError> {
-        let recovery = recovery(self.common, &genesis)?;
-        self.chains
-            .insert(genesis.record.chain_id.get(), (genesis, recovery));
-        Ok(())
-    }
-
-    fn feed(&mut self, entry: &store::log::Entry) -> Result<(), StartError> {
-        let chain = entry.chain;
-        if self.failed.contains(&chain) || !self.counts(entry)? {
-            return Ok(());
-        }
-        match self.try_feed(entry) {
-            Err(error) if chain != self.first && !error.is_of_the_city() => {
-                self.give_up(chain, &error);
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    /// Whether an entry is of account: what is before the end of a chain that was over here is not.
-    fn counts(&mut self, entry: &store::log::Entry) -> Result<bool, StartError> {
-        let from = match self.counts_from.entry(entry.chain) {
-            Slot::Occupied(known) => *known.get(),
-            Slot::Vacant(free) => *free.insert(counts_from(self.common, entry.chain)?),
-        };
-        Ok(entry.position >= from)
-    }
-
-    fn try_feed(&mut self, entry: &store::log::Entry) -> Result<(), StartError> {
-        let at = entry.position;
-        let decoded =
-            Entry::decode(&entry.payload).map_err(|source| StartError::Entry { at, source })?;
-        if entry.chain == NO_CHAIN {
-            if let Entry::Silence { until } = decoded {
-                self.lost_ms = Some(until);
-            }
-            return Ok(());
-        }
-        if !self.chains.contains_key(&entry.chain) {
-            let Ok(chain_id) = ChainId::new(entry.chain) else {
-                return Ok(());
-            };
-            match (
-                chain::genesis::find(&*self.common.tables, chain_id)?,
-                &decoded,
-            ) {
-                (Some(genesis), _) => self.begin(genesis)?,
-                // It began just before a crash.
-                (None, Entry::Genesis(genesis)) => self.begin((**genesis).clone())?,
-                (None, _) => return Ok(()),
-            }
-        }
-        let Some((genesis, recovery)) = self.chains.get_mut(&entry.chain) else {
-            return Ok(());
-        };
-        let chain_id = genesis.record.chain_id;
-        recovery
-            .feed(decoded)
-            .map_err(|source| StartError::Recovery { chain_id, source })
-    }
-
-    fn give_up(&mut self, chain: u64, error: &StartError) {
-        tracing::error!(
-            chain,
-            error = error as &dyn std::error::Error,
-            "this chain stands still; the others go on, and it is tried again when the program is started again"
-        );
-        self.chains.remove(&chain);
-        self.failed.insert(chain);
-    }
-}
-
-/// Reads the log once, for all chains. A chain that the log has nothing of is not looked at. One that cannot be continued
-/// is left alone, but for `first`.
-fn recover_all(common: &Common, first: &Genesis) -> Result<Replayed, StartError> {
-    let mut readers = Readers {
-        common,
-        first: first.record.chain_id.get(),
-        chains: HashMap::new(),
-        counts_from: HashMap::new(),
-        failed: HashSet::new(),
-        lost_ms: None,
-    };
-    readers.begin(first.clone())?;
-    let mut outcome = Ok(());
-    let mut start = None;
-    common.log.replay(Position::default(), &mut |entry| {
-        start.get_or_insert(entry.position);
-        outcome = readers.feed(&entry);
-        outcome.is_ok()
-    })?;
-    outcome?;
-    common.trim.begin(start.unwrap_or_else(|| common.log.end()));
-    let mut recovered = Vec::with_capacity(readers.chains.len());
-    for (chain, (genesis, recovery)) in std::mem::take(&mut readers.chains) {
-        match Recovered::finish(genesis.record.chain_id, recovery, common) {
-            Ok(finished) => recovered.push((genesis, finished)),
-            Err(error) if chain != readers.first && !error.is_of_the_city() => {
-                readers.give_up(chain, &error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Replayed {
-        recovered,
-        failed: readers.failed,
-        lost_ms: readers.lost_ms,
-    })
 }

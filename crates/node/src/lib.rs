@@ -19,6 +19,7 @@
 pub mod admin;
 mod admission;
 pub mod clock;
+mod dispatch;
 mod driver;
 mod feed;
 mod folder;

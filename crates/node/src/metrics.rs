@@ -46,6 +46,7 @@ pub struct NodeMetrics {
     evidence: Family<Labels, Counter>,
     late_rounds: Family<Labels, Counter>,
     awake: Gauge,
+    lost: Counter,
     /// Chains that have labels of their own; a lock because chains start on several threads.
     labelled: Arc<Mutex<BTreeSet<u64>>>,
     log: Arc<dyn Log>,
@@ -84,6 +85,7 @@ impl NodeMetrics {
             evidence: Family::default(),
             late_rounds: Family::default(),
             awake: Gauge::default(),
+            lost: Counter::default(),
             labelled: Arc::default(),
             log,
             tables,
@@ -125,6 +127,11 @@ impl NodeMetrics {
             "awake_chains",
             "Chains with a running task; all others are parked",
             self.awake.clone(),
+        );
+        registry.register(
+            "lost_messages",
+            "Messages of other cities for which a slow chain had no room; it is told what it missed",
+            self.lost.clone(),
         );
         let mut timed = |name: &str, help: &str, metric: &Seconds| {
             registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
@@ -172,6 +179,11 @@ impl NodeMetrics {
     }
 
     /// How many chains have a running task.
+    /// A message of another city found no room.
+    pub(crate) fn message_lost(&self) {
+        self.lost.inc();
+    }
+
     pub(crate) fn awake(&self, count: usize) {
         self.awake.set(i64::try_from(count).unwrap_or(i64::MAX));
     }

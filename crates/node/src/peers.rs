@@ -1,9 +1,4 @@
-//! The other cities, as the chains of this one see them: a way to send, and whoever carries what comes to the right chain.
-//!
-//! ```text
-//!  link ──Event──▶ Dispatcher ──by chain id──▶ the chain's mailbox ──▶ Driver
-//!                                          └─▶ transactions for the pool ──▶ Admission
-//! ```
+//! The other cities, as the chains of this one see them: a way to send, and what comes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
-use chain::{Engine, PeerClass};
-use link::{Class, Event, Links, PeerId};
+use chain::{Engine, PeerClass, Rate};
+use link::{Class, Links, PeerId};
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use types::ChainId;
 
 use crate::admission::Incoming;
-use crate::hosting::{Delivery, Hosting, NO_CHAIN};
-use crate::tips::{self, ToTips};
+use crate::hosting::NO_CHAIN;
 
 /// Sends messages of chains to other cities. A contract between a chain and whoever has the links:
 ///
@@ -109,6 +103,8 @@ pub(crate) enum ToChain {
     },
     /// The chain is to begin no height; or to go on.
     Stand(bool),
+    /// So much of this city's time the chain may take.
+    Rate(Rate),
     /// What is live in the log is to be written again, and then this is to be answered.
     CopyForward(oneshot::Sender<()>),
     /// Nobody has use for the chain: it is to end if it has nothing to do, and to say whether it does.
@@ -155,76 +151,4 @@ impl Others {
 pub(crate) struct Mailboxes {
     pub(crate) engine: mpsc::Sender<ToChain>,
     pub(crate) admission: mpsc::Sender<Incoming>,
-}
-
-/// How long a city that met its own key can still be met: the other calls up to five times in its first seconds.
-const STAYS_FOUND: Duration = Duration::from_secs(30);
-
-/// Carries what the links bring to the chains.
-#[derive(Debug)]
-pub(crate) struct Dispatcher {
-    pub(crate) links: Links,
-    pub(crate) events: mpsc::Receiver<Event>,
-    pub(crate) hosting: Hosting,
-    pub(crate) tips: mpsc::Sender<ToTips>,
-    /// Told when this city's key was met elsewhere.
-    pub(crate) halt: Arc<watch::Sender<bool>>,
-}
-
-impl Dispatcher {
-    /// Runs until the links are gone. Waits for a chain whose mailbox is full: the links then stop reading, and the peer
-    /// waits.
-    pub(crate) async fn run(mut self) {
-        while let Some(event) = self.events.recv().await {
-            match event {
-                Event::Received {
-                    peer,
-                    chain,
-                    class,
-                    payload,
-                } => {
-                    let (peer, payload) = (Address::from(peer.0), Bytes::from(payload));
-                    if tips::is_mine(chain) {
-                        // What does not fit is told again at the next connection.
-                        drop(self.tips.try_send(ToTips::Message(peer, payload)));
-                        continue;
-                    }
-                    let message = match class {
-                        Class::Transactions => Delivery::Transactions { peer, payload },
-                        Class::Consensus | Class::Sync => Delivery::Message { peer, payload },
-                    };
-                    self.hosting.deliver(chain, message).await;
-                }
-                Event::Up { peer } => {
-                    let peer = Address::from(peer.0);
-                    tracing::info!(%peer, "connected");
-                    self.hosting.connected(peer).await;
-                    drop(self.tips.try_send(ToTips::Connected(peer)));
-                }
-                // This city is ending itself.
-                Event::Down { .. } if *self.halt.borrow() => {}
-                Event::Down { peer } => {
-                    tracing::warn!(peer = %Address::from(peer.0), "no connection");
-                }
-                Event::Dropped { peer, chain } => {
-                    self.hosting
-                        .connected_on(chain, Address::from(peer.0))
-                        .await;
-                }
-                Event::OwnKey { from } => {
-                    tracing::error!(
-                        %from,
-                        "another process uses this city's key: this city stops; give one of the two a new key"
-                    );
-                    self.halt.send_replace(true);
-                    // The other process finds out by the same links: they stay for a while, and nobody is answered.
-                    let silence = async { while self.events.recv().await.is_some() {} };
-                    // Over, or the links are gone: both are right.
-                    drop(tokio::time::timeout(STAYS_FOUND, silence).await);
-                    self.links.stop().await;
-                    return;
-                }
-            }
-        }
-    }
 }

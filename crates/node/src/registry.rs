@@ -243,6 +243,7 @@ impl Follower {
             tracing::info!(%chain_id, n, "hosting an application");
         }
         known.changes.saw(&placement);
+        self.hosting.set_rate(chain_id, placement.rate).await;
         let is_here = known.own_id.is_some_and(|own| placement.concerns(own));
         let stands = placement.status != Status::Runs || !is_here;
         if self.hosting.stand(chain_id, stands).await {

@@ -57,11 +57,13 @@ impl Recovered {
         self.engine.reader().clone()
     }
 
-    /// What the engine is told that it does not remember: whether the chain stands still, and whom the hub names for it.
+    /// What the engine is told that it does not remember: what the chain may take, whether it stands still, and whom the hub names.
     fn tell(&mut self, chain_id: ChainId, common: &Common, stands: bool) {
         if stands {
             self.engine.stand_still();
         }
+        let rate = common.rates.lock().get(&chain_id.get()).copied();
+        self.engine.set_rate(rate);
         let named = common.named.lock().get(&chain_id.get()).cloned();
         // The engine may have been made before there was a copy of the hub to look at.
         self.first
