@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Contract, getAddress, JsonRpcProvider, NonceManager, Wallet } from "ethers";
 import { APPLICATIONS, place as placeOn, specification } from "./applications.mjs";
-import { decodeSet, verifyBlockProof } from "./certificate.mjs";
+import { decodeCertificate, decodeSet, verifyBlockProof } from "./certificate.mjs";
 import { artifact, binary, Chain, post, PROGRAM, Process, until } from "./harness.mjs";
-import { payload, KIND } from "./hub.mjs";
+import { KIND, parameterName, payload } from "./hub.mjs";
 
 const GOVERNANCE = "0x000000000000000000000000000000000000ca03";
 const [ACTIVE, CHANGING, SUSPENDED] = [1n, 2n, 3n];
@@ -93,6 +93,18 @@ async function provenSets(chain, networkId) {
     }
   }
   return sets;
+}
+
+/** Members propose, vote and execute. */
+async function decide(kind, ...values) {
+  const governance = [0, 1, 2, 3, 4].map((member) => contract("Governance", GOVERNANCE, member));
+  await (await governance[0].propose(KIND[kind][0], payload(kind, ...values), "It is to be.")).wait();
+  const id = await governance[0].count();
+  for (const voter of governance) {
+    // Once it has passed, nobody votes on it any more.
+    if ((await voter.proposal(id)).status === 1n) await (await voter.vote(id, true)).wait();
+  }
+  await (await governance[0].execute(id)).wait();
 }
 
 test("a city is replaced while transactions flow, and nothing is lost", PROGRAM, async () => {
@@ -210,15 +222,8 @@ test("a removed city leaves every chain, and they go on without it", PROGRAM, as
     await until("the chain is there", () => serves(at(chainId, 2)));
     await at(chainId, 2).receipt(await send(at(chainId, 2)));
   }
-  const governance = [0, 1, 2, 3, 4].map((member) => contract("Governance", GOVERNANCE, member));
-  await (await governance[0].propose(KIND.RemoveCity[0], payload("RemoveCity", 6), "It is gone.")).wait();
-  const id = await governance[0].count();
-  for (const voter of governance) {
-    // Once it has passed, nobody votes on it any more.
-    if ((await voter.proposal(id)).status === 1n) await (await voter.vote(id, true)).wait();
-  }
   const started = Date.now();
-  await (await governance[0].execute(id)).wait();
+  await decide("RemoveCity", 6);
   for (const { n } of placed) {
     await until(
       `city 6 has left application ${n}`,
@@ -236,6 +241,39 @@ test("a removed city leaves every chain, and they go on without it", PROGRAM, as
   }
 });
 
+test("what is over is removed when its time is over, and only that", PROGRAM, async () => {
+  await decide("SetParameter", parameterName("closedDataKept"), 0);
+  const registry = applications();
+  const closed = await place(registry, "closed", [1, 2, 3, 4]);
+  await until("the chain is there", () => serves(at(closed.chainId, 1)));
+  await at(closed.chainId, 1).receipt(await send(at(closed.chainId, 1)));
+  await (await registry.close(closed.n)).wait();
+  for (const city of [1, 2, 3, 4]) {
+    await until(`city ${city} has removed it`, async () => !(await serves(at(closed.chainId, city))));
+  }
+});
+
+test("a city that left a chain, and lost its data, joins it again and signs", PROGRAM, async () => {
+  const registry = applications();
+  const { n, chainId } = await place(registry, "come-and-go", [1, 2, 3, 4]);
+  await until("the chain is there", () => serves(at(chainId, 4)));
+  for (const city of [1, 2, 3, 4]) await at(chainId, 1).receipt(await send(at(chainId, city)));
+  await (await registry.change(n, [4], [5], false)).wait();
+  await isSettled(registry, n);
+  await until("city 4 has removed it", async () => !(await serves(at(chainId, 4))));
+  await at(chainId, 5).receipt(await send(at(chainId, 5)));
+  await (await registry.change(n, [5], [4], false)).wait();
+  await isSettled(registry, n);
+  const key = getAddress(ready.cities[3].address);
+  await until("city 4 signs", async () => {
+    const hash = await send(at(chainId, 4));
+    const { blockNumber } = await at(chainId, 4).receipt(hash);
+    const { certificate } = await at(chainId, 1).call("causeway_getBlockProof", blockNumber);
+    const { signatures } = decodeCertificate(certificate);
+    return signatures.some(({ address }) => getAddress(address) === key);
+  });
+});
+
 test("all is there after a restart", PROGRAM, async () => {
   const registry = applications();
   const count = Number(await registry.count());
@@ -244,7 +282,11 @@ test("all is there after a restart", PROGRAM, async () => {
   await start();
   const again = applications();
   for (let n = 1; n <= Math.min(count, 40); n += 1) {
-    const { status, chainId, cities } = await again.application(n);
+    const { status, chainId, cities, name } = await again.application(n);
+    if (name === "closed") {
+      assert.equal(await serves(at(Number(chainId), 1)), false, "it is not here again");
+      continue;
+    }
     assert.equal(status, ACTIVE, `application ${n}`);
     const city = Number(cities[0]);
     const hash = await until(`application ${n} takes a transaction`, () =>
