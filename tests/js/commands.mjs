@@ -37,6 +37,12 @@ export function commands(network) {
   /** The key that speaks for member `number`. */
   const authority = (number) => join(network.folder, `city-${number}`, "authority.key");
 
+  /** What the hub calls the cities with these numbers. */
+  async function idsOf(numbers) {
+    const { cities } = await done(["city", "list"]);
+    return numbers.map((number) => cities.find(({ node }) => node === network.city(number).address).id);
+  }
+
   /** Proposes this, and has `voters` vote for it in turn, the first of whom proposes, until it is executed. */
   async function decide(voters, ...act) {
     const propose = ["governance", "propose", ...act, "--vote"];
@@ -70,5 +76,5 @@ export function commands(network) {
     return city.send(await signed(wallet, city, { nonce, to: APPLICATIONS, data, gasLimit: GAS }));
   }
 
-  return { causeway, done, ends, authority, decide, at, goesOn, tell };
+  return { causeway, done, ends, authority, idsOf, decide, at, goesOn, tell };
 }
