@@ -59,9 +59,10 @@ function compile() {
   const { outputSelection: _, ...compilerSettings } = settings;
   const files = new Map();
   for (const [sourceName, source] of Object.entries(output.sources)) {
-    const kinds = new Map(source.ast.nodes.map((node) => [node.name, node.contractKind]));
+    const whole = ({ contractKind, abstract }) => contractKind === "contract" && !abstract;
+    const installed = new Set(source.ast.nodes.filter(whole).map(({ name }) => name));
     for (const [contractName, contract] of Object.entries(output.contracts[sourceName] ?? {})) {
-      if (kinds.get(contractName) !== "contract") continue;
+      if (!installed.has(contractName)) continue;
       assertInstallable(sourceName, contractName, contract.evm.deployedBytecode);
       const artifact = {
         contractName,

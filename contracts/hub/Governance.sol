@@ -3,9 +3,10 @@ pragma solidity ^0.8.24;
 
 import {ACTIVE, SUSPENDED, REMOVED, MAX_FOUNDERS, SYSTEM} from "./Hub.sol";
 import {APPLICATIONS, CITIES, MEMBERS, IGovernance} from "./Hub.sol";
-import {Card, Fork, Founding, FoundingCity, Parameter, Proposal} from "./Hub.sol";
+import {Card, Fork, Founding, FoundingCity, Parameter, Proposal, Rules} from "./Hub.sol";
 import {NotAllowed, MemberNotActive, UnknownMember, TooMany} from "./Hub.sol";
 import {Parameters} from "./Parameters.sol";
+import {Records} from "./Records.sol";
 import {Signatures} from "./Signatures.sol";
 import {Words} from "./Words.sol";
 
@@ -268,6 +269,22 @@ contract Governance is IGovernance {
     /// @notice All forks that were activated, in the order of the votes.
     function forks() external view returns (Fork[] memory) {
         return _forks;
+    }
+
+    /// @notice Reverts unless an application, or a fork, could have this name.
+    function checkName(string calldata name) external pure {
+        Words.checkApplicationName(name);
+    }
+
+    /// @notice keccak256(RLP [[address, 1], …]) of validators of equal power.
+    /// @param placed words of their cities (`placedWord`), ascending
+    function hashSet(uint256[] calldata placed) external pure returns (bytes32) {
+        return Records.setHash(placed);
+    }
+
+    /// @notice The record of an application's chain, in the bytes that its cities agree on.
+    function encodeRecord(Rules calldata rules) external pure returns (bytes memory) {
+        return Records.encode(rules);
     }
 
     /// @notice What the payload of a proposal to admit a member says.

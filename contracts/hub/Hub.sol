@@ -152,6 +152,18 @@ struct Specification {
     bool allowConcentration;
 }
 
+/// @notice What of a record an application chooses, and what its creation gives it.
+struct Rules {
+    uint64 chainId;
+    /// Unix milliseconds.
+    uint64 genesisMs;
+    uint64 gasLimit;
+    uint8 feeRule;
+    uint8 admission;
+    uint8 readers;
+    uint64 minimumIntervalMs;
+}
+
 /// @notice An application, or with n = 0 the hub itself.
 struct Application {
     uint64 n;
@@ -273,12 +285,18 @@ interface IMembers {
     function statusOf(uint32 id) external view returns (uint8);
     function activeBits(uint32 word) external view returns (uint256);
     function presentBits(uint32 word) external view returns (uint256);
+    function creatorOf(address account) external view returns (uint32 id);
+    function checkInstitutions(
+        uint256[] calldata placed,
+        bool allowed
+    ) external pure returns (uint32 institutions, uint32 mayFail);
     function checkAdmission(string calldata name, address authority) external view;
     function checkStatus(uint32 id, uint8 status) external view;
     function checkAuthority(uint32 id, address authority) external view;
     function admit(string calldata name, address authority) external returns (uint32 id);
     function setStatus(uint32 id, uint8 status) external;
     function restoreAuthority(uint32 id, address authority) external;
+    function countCreation(address account) external returns (uint32 id);
 }
 
 /// @notice What is asked of `Cities`.
@@ -325,7 +343,7 @@ interface ICities {
 interface IApplications {
     function count() external view returns (uint64);
     function found(uint64 chainIdPrefix, bytes calldata hubRecord, uint32[] calldata cities) external;
-    function create(Specification calldata specification) external returns (uint64 n);
+    function create(Specification memory specification) external returns (uint64 n);
     function change(
         uint64 n,
         uint32[] calldata leaving,
@@ -346,6 +364,9 @@ interface IApplications {
 /// @notice What is asked of `Governance`.
 interface IGovernance {
     function found(Founding calldata founding) external;
+    function checkName(string calldata name) external pure;
+    function hashSet(uint256[] calldata placed) external pure returns (bytes32);
+    function encodeRecord(Rules calldata rules) external pure returns (bytes memory);
     function parameter(bytes32 name) external view returns (uint64);
 }
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ACTIVE, SUSPENDED, REMOVED, MAX_MEMBERS, MAX_PAGE, GOVERNANCE, IMembers, Member} from "./Hub.sol";
+import {ACTIVE, SUSPENDED, REMOVED, MAX_MEMBERS, MAX_PAGE} from "./Hub.sol";
+import {APPLICATIONS, GOVERNANCE, IMembers, Member} from "./Hub.sol";
 import {NotAllowed, NotAMember, MemberNotActive, UnknownMember, TooMany} from "./Hub.sol";
+import {Institutions} from "./Institutions.sol";
 import {Words} from "./Words.sol";
 
 /// @title Who is a member
 /// @notice Institutions, the address that speaks for each (its authority: a key or a contract), and whether they are
-/// in force. Only a vote admits, suspends, restores or removes one; an authority itself names only its successor.
+/// in force. Only a vote admits, suspends, restores or removes one; an authority itself names only its successor. Each
+/// has an account of the applications that are created for it: by its authority, or by addresses that it sponsors.
 /// @dev Numbers are given from 1 and never again. Installed at 0x…ca00, without a constructor.
 contract Members is IMembers {
     /// @dev One member: two words and its name.
@@ -19,6 +22,20 @@ contract Members is IMembers {
         uint64 successorFrom;
         string name;
     }
+
+    /// @dev What a member lets an address create on its account.
+    struct Sponsored {
+        uint32 member;
+        uint32 left;
+    }
+
+    /// @dev Creations of a member on one day of UTC.
+    struct Day {
+        uint64 number;
+        uint64 created;
+    }
+
+    uint32 private constant MOST_SPONSORED = 10_000;
 
     mapping(uint32 id => Row row) private _rows;
     /// @dev Who speaks for a member that is not removed.
@@ -33,6 +50,8 @@ contract Members is IMembers {
     uint32 private _activeCount;
     /// @dev Most members that were active at one time.
     uint32 private _peak;
+    mapping(address account => Sponsored sponsored) private _sponsored;
+    mapping(uint32 member => Day day) private _days;
 
     /// @notice A member was admitted.
     event Admitted(uint32 indexed member, address indexed authority, string name);
@@ -42,6 +61,8 @@ contract Members is IMembers {
     event SuccessorNamed(uint32 indexed member, address indexed successor, uint64 from);
     /// @notice Another address speaks for a member now.
     event AuthorityChanged(uint32 indexed member, address indexed authority);
+    /// @notice A member lets an address create so many applications on its account.
+    event SponsoredBy(uint32 indexed member, address indexed account, uint32 creations);
 
     /// @notice Another member has this name.
     error NameTaken(string name, uint32 member);
@@ -57,6 +78,10 @@ contract Members is IMembers {
     error NotTheSuccessor(uint32 member, address account);
     /// @notice The successor has to wait until `from`.
     error TooEarly(uint64 from);
+    /// @notice The member created as many today as it may.
+    error DailyLimit(uint32 member, uint64 most);
+    /// @notice Another member lets this address create already, or it is a member's own.
+    error SponsoredElsewhere(address account, uint32 member);
 
     modifier onlyGovernance() {
         if (msg.sender != address(GOVERNANCE)) revert NotAllowed(msg.sender);
@@ -86,6 +111,38 @@ contract Members is IMembers {
         if (block.timestamp < row.successorFrom) revert TooEarly(row.successorFrom);
         _checkFree(msg.sender);
         _setAuthority(id, row, msg.sender);
+    }
+
+    /// @notice Lets `account` create so many applications on the account of the caller's member; 0: no more.
+    function sponsor(address account, uint32 creations) external {
+        uint32 id = activeIdOf(msg.sender);
+        if (creations > MOST_SPONSORED) revert TooMany(creations, MOST_SPONSORED);
+        uint32 own = _byAuthority[account];
+        if (account == address(0) || own != 0) revert SponsoredElsewhere(account, own);
+        Sponsored storage sponsored = _sponsored[account];
+        uint32 other = sponsored.left == 0 ? id : sponsored.member;
+        if (other != id && _rows[other].status != REMOVED) revert SponsoredElsewhere(account, other);
+        sponsored.member = id;
+        sponsored.left = creations;
+        emit SponsoredBy(id, account, creations);
+    }
+
+    /// @notice Gives up what a member lets the caller create, so that another member can sponsor it.
+    function renounce() external {
+        Sponsored storage sponsored = _sponsored[msg.sender];
+        if (sponsored.left == 0) revert NotAMember(msg.sender);
+        sponsored.left = 0;
+        emit SponsoredBy(sponsored.member, msg.sender, 0);
+    }
+
+    /// @notice Counts a creation by `account`, as `Applications` places it.
+    /// @return id the member on whose account it is
+    function countCreation(address account) external returns (uint32 id) {
+        if (msg.sender != address(APPLICATIONS)) revert NotAllowed(msg.sender);
+        id = _creatorOf(account);
+        uint64 created = _checkDay(id);
+        _days[id] = Day({number: uint64(block.timestamp / 1 days), created: created + 1});
+        if (_byAuthority[account] == 0) --_sponsored[account].left;
     }
 
     /// @notice Makes an institution an active member, as members voted.
@@ -184,6 +241,18 @@ contract Members is IMembers {
         return _rows[id].status;
     }
 
+    /// @notice On which active member's account `account` could create now; reverts when on none's.
+    function creatorOf(address account) external view returns (uint32 id) {
+        id = _creatorOf(account);
+        _checkDay(id);
+    }
+
+    /// @notice For which member an address may create, and how many; of a member's own authority this knows nothing.
+    function sponsorship(address account) external view returns (uint32 sponsor_, uint32 left) {
+        Sponsored storage sponsored = _sponsored[account];
+        return (sponsored.member, sponsored.left);
+    }
+
     /// @notice Which members are active: bit i of word w stands for number 256 w + i.
     function activeBits(uint32 word) external view returns (uint256) {
         return _active[word];
@@ -223,6 +292,16 @@ contract Members is IMembers {
         _checkFree(authority);
     }
 
+    /// @notice How many institutions run cities, and how many of them, whichever, may fail. Reverts if a single one
+    /// may not and that is not allowed.
+    /// @param placed words of the cities (`placedWord`)
+    function checkInstitutions(
+        uint256[] calldata placed,
+        bool allowed
+    ) external pure returns (uint32 institutions, uint32 mayFail) {
+        return Institutions.check(placed, allowed);
+    }
+
     function _activate(uint32 id, Row storage row) private {
         row.status = ACTIVE;
         row.since = uint64(block.timestamp);
@@ -245,6 +324,23 @@ contract Members is IMembers {
         if (authority == address(0) || uint160(authority) >> 8 == 0xca) revert BadAuthority(authority);
         uint32 holder = _byAuthority[authority];
         if (holder != 0) revert AuthorityTaken(authority, holder);
+    }
+
+    function _creatorOf(address account) private view returns (uint32 id) {
+        if (_byAuthority[account] != 0) return activeIdOf(account);
+        Sponsored storage sponsored = _sponsored[account];
+        id = sponsored.member;
+        if (sponsored.left == 0) revert NotAMember(account);
+        uint8 status = _rows[id].status;
+        if (status != ACTIVE) revert MemberNotActive(id, status);
+    }
+
+    /// @dev How many the member created today, which is fewer than it may.
+    function _checkDay(uint32 id) private view returns (uint64 created) {
+        Day memory day = _days[id];
+        created = day.number == block.timestamp / 1 days ? day.created : 0;
+        uint64 most = GOVERNANCE.parameter("creationsPerDay");
+        if (created >= most) revert DailyLimit(id, most);
     }
 
     function _row(uint32 id) private view returns (Row storage row) {

@@ -1,17 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-/// @notice What of a record an application chooses, and what its creation gives it.
-struct Rules {
-    uint64 chainId;
-    /// Unix milliseconds.
-    uint64 genesisMs;
-    uint64 gasLimit;
-    uint8 feeRule;
-    uint8 admission;
-    uint8 readers;
-    uint64 minimumIntervalMs;
-}
+import {Rules} from "./Hub.sol";
 
 /// @title The bytes that every city of a chain has to agree on
 /// @notice The record of a chain and the hash of its validators, as headers commit to them (RLP).

@@ -411,19 +411,19 @@ onHub("offers of absurd numbers or odd lists are refused", async () => {
 onHub("a sponsored address creates as many as it was given, on its member's account", async () => {
   const guest = newKey().address;
   const create = (from) => hub.create(from, newSpecification());
-  const sponsor = (from, creations) => hub.tell(from, "Applications", "sponsor", guest, creations);
+  const sponsor = (from, creations) => hub.tell(from, "Members", "sponsor", guest, creations);
   await refused("NotAMember", create(guest), guest);
   await sponsor(founders[0], 2);
   await refused("SponsoredElsewhere", sponsor(founders[1], 1), guest, 1n);
   await refused("TooMany", sponsor(founders[0], 10_001));
-  const own = hub.tell(founders[0], "Applications", "sponsor", founders[1].authority.address, 1);
+  const own = hub.tell(founders[0], "Members", "sponsor", founders[1].authority.address, 1);
   await refused("SponsoredElsewhere", own);
   const { result: n } = await create(guest);
   assert.deepEqual([...(await hub.ask("Applications", "history", n))].slice(1), [0n, 1n]);
   await create(guest);
   await refused("NotAMember", create(guest), guest);
   await sponsor(founders[1], 1);
-  await hub.tell(guest, "Applications", "renounce");
+  await hub.tell(guest, "Members", "renounce");
   await sponsor(founders[2], 5);
   await hub.decide(founders, "SetParameter", parameterName("creationsPerDay"), 2n);
   await create(guest);
