@@ -62,17 +62,33 @@ pub enum BuildError {
     Execution(#[from] ExecutionError),
 }
 
-/// Builds the block after the latest one of `parent`, with these requests, and citing that hub block in place of its parent's.
+/// What a block is to be, beside its transactions.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) beneficiary: Address,
+    pub(crate) now_ms: u64,
+    pub(crate) requests: BlockRequests,
+    /// The hub block that it cites, in place of its parent's.
+    pub(crate) cited: Option<Cited>,
+    /// Gas after which it takes no further transaction.
+    pub(crate) enough_gas: u64,
+}
+
+/// Builds the block after the latest one of `parent`.
 pub(crate) fn build(
     profile: &Profile,
     state: &State,
     parent: &Moment,
-    beneficiary: Address,
-    now_ms: u64,
-    stands: (BlockRequests, Option<Cited>),
+    wanted: Wanted,
     transactions: Vec<Arc<Transaction>>,
 ) -> Result<Built, BuildError> {
-    let (requests, cited) = stands;
+    let Wanted {
+        beneficiary,
+        now_ms,
+        requests,
+        cited,
+        enough_gas,
+    } = wanted;
     let mut env = next_env(profile, parent.head(), beneficiary, now_ms);
     if let Some(cited) = &cited {
         env.parent_beacon_block_root = Some(cited.block.hash);
@@ -85,7 +101,9 @@ pub(crate) fn build(
     let mut skipped = std::collections::HashSet::new();
     let mut bytes = 0;
     for transaction in transactions {
-        if executor.gas_left() < MIN_TRANSACTION_GAS {
+        let gas_left = executor.gas_left();
+        let has_enough = !taken.is_empty() && env.gas_limit - gas_left >= enough_gas;
+        if has_enough || gas_left < MIN_TRANSACTION_GAS {
             break;
         }
         if skipped.contains(&transaction.signer()) {

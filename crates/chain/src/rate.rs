@@ -49,6 +49,18 @@ impl Allowance {
         self.paid_to_us = from.saturating_add(of_gas.max(of_block));
     }
 
+    /// Gas that the chain may take now, as far as it is begun.
+    pub(crate) fn gas(&self, now_ms: u64) -> u64 {
+        let Some(Rate { gas_per_second, .. }) = self.rate.filter(|rate| rate.gas_per_second > 0)
+        else {
+            return u64::MAX;
+        };
+        let now_us = now_ms.saturating_mul(1_000);
+        let ahead_us = self.paid_to_us.saturating_sub(now_us);
+        let left = u128::from(gas_per_second) * u128::from(BURST_US.saturating_sub(ahead_us));
+        u64::try_from(left / 1_000_000).unwrap_or(u64::MAX)
+    }
+
     /// From when on a height may start, Unix milliseconds.
     pub(crate) const fn due_ms(&self) -> u64 {
         match self.rate {
@@ -99,6 +111,19 @@ mod tests {
         let mut allowance = allowance(1_000_000, 0);
         allowance.take(START_MS, 30_000_000);
         assert_eq!(allowance.due_ms(), START_MS + 20_000);
+    }
+
+    #[test]
+    fn a_block_may_take_what_is_left_of_the_burst() {
+        let mut allowance = allowance(1_000_000, 0);
+        assert_eq!(allowance.gas(START_MS), 10_000_000);
+        allowance.take(START_MS, 4_000_000);
+        assert_eq!(allowance.gas(START_MS), 6_000_000);
+        assert_eq!(allowance.gas(START_MS + 1_000), 7_000_000);
+        allowance.take(START_MS + 1_000, 30_000_000);
+        assert_eq!(allowance.gas(START_MS + 1_000), 0);
+        assert_eq!(allowance.gas(START_MS + 60_000), 10_000_000);
+        assert_eq!(Allowance::default().gas(START_MS), u64::MAX);
     }
 
     #[test]

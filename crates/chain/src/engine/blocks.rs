@@ -18,7 +18,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_eips::eip7685::Requests;
 
 use super::handover::Shown;
-use crate::candidate::{self, Built, MAX_BLOCK_BYTES, MAX_LOOKED_AT};
+use crate::candidate::{self, Built, MAX_BLOCK_BYTES, MAX_LOOKED_AT, Wanted};
 use crate::import::{self, ImportError, Stands};
 use crate::peer::Body;
 use crate::{Moment, entry};
@@ -338,9 +338,13 @@ impl Engine {
             &self.profile,
             &self.state,
             &height.parent,
-            self.config.key.address(),
-            call.now_ms,
-            (requests, cited),
+            Wanted {
+                beneficiary: self.config.key.address(),
+                now_ms: call.now_ms,
+                requests,
+                cited,
+                enough_gas: self.allowance.gas(call.now_ms),
+            },
             transactions,
         )?;
         if !refused.is_empty() {
