@@ -20,7 +20,7 @@ let provider;
 
 before(async () => {
   if (PROGRAM.skip) return;
-  process_ = new Process(binary(), ["dev", "--hub", "--cities", "4", "--port", "0", "--json"]);
+  process_ = new Process(binary(), [..."dev --hub --cities 4 --strict-capacity --port 0 --json".split(" ")]);
   ready = await process_.line((line) => {
     const event = JSON.parse(line);
     return event.event === "ready" && event;
@@ -79,16 +79,16 @@ test(
     );
     const last = await chain.height();
     let [gas, first, latest] = [0];
-  for (let number = 1; number <= last; number += 1) {
-    const block = await chain.call("eth_getBlockByNumber", `0x${number.toString(16)}`, false);
-    latest = Number(block.extraData);
-    first ??= latest;
-    gas += Number(block.gasUsed);
-    // A burst, what time has paid, and the transfer that exceeds it.
-    const allowed = EACH_SECOND * GAS * (BURST + (latest - first) / 1_000) + GAS;
-    assert.ok(gas <= allowed, `block ${number}: ${gas} gas, ${allowed} allowed`);
-  }
-  assert.equal(gas, count * GAS);
+    for (let number = 1; number <= last; number += 1) {
+      const block = await chain.call("eth_getBlockByNumber", `0x${number.toString(16)}`, false);
+      latest = Number(block.extraData);
+      first ??= latest;
+      gas += Number(block.gasUsed);
+      // A burst, what time has paid, and the transfer that exceeds it.
+      const allowed = EACH_SECOND * GAS * (BURST + (latest - first) / 1_000) + GAS;
+      assert.ok(gas <= allowed, `block ${number}: ${gas} gas, ${allowed} allowed`);
+    }
+    assert.equal(gas, count * GAS);
     console.log(`${count} transfers in ${latest - first} ms, ${last} blocks`);
   },
 );

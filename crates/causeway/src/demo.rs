@@ -179,6 +179,7 @@ async fn found(port: u16) -> anyhow::Result<(Network, String)> {
         cors: Vec::new(),
         hosts: Vec::new(),
         hub: true,
+        strict_capacity: false,
         metrics: None,
     })
     .await?;

@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// the cities host the applications that are placed on them, at /chain/ID.
     #[arg(long, conflicts_with_all = ["chain_id", "block_interval"])]
     hub: bool,
+    /// Hold applications to the gas and blocks a second that they were given, even while there is time to spare.
+    #[arg(long, requires = "hub")]
+    strict_capacity: bool,
     /// Print one line of JSON on standard output when ready, and nothing else.
     #[arg(long)]
     json: bool,
@@ -81,6 +84,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         cors: options.cors,
         hosts: options.allow_host,
         hub: options.hub,
+        strict_capacity: options.strict_capacity,
         metrics: options.metrics,
     };
     // Before anything is promised, so that an early signal ends it in order as well.

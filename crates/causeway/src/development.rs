@@ -77,6 +77,8 @@ pub(crate) struct Plan {
     pub(crate) hosts: Vec<String>,
     /// Whether the chain is the hub of a network, with a registry, and the cities host what is placed on them.
     pub(crate) hub: bool,
+    /// Whether applications take no more than was sold to them, whatever there is to spare.
+    pub(crate) strict_capacity: bool,
     /// Where to serve metrics, of the first city.
     pub(crate) metrics: Option<SocketAddr>,
 }
@@ -244,7 +246,10 @@ fn hosts(plan: &Plan, data: &Path) -> anyhow::Result<Vec<Host>> {
     } else {
         genesis(plan, &addresses)?
     };
-    let options = Options::development(Arc::new(SystemClock));
+    let options = Options {
+        strict_capacity: plan.strict_capacity,
+        ..Options::development(Arc::new(SystemClock))
+    };
     let mut connections = connections.into_iter();
     let mut hosts = Vec::with_capacity(seats.len());
     for seat in seats {

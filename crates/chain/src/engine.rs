@@ -264,6 +264,17 @@ impl Engine {
         self.allowance.set(rate);
     }
 
+    /// Says whether the city has time to spare, so that the chain may take more than its rate.
+    pub const fn lend(&mut self, lent: bool) {
+        self.allowance.lend(lent);
+    }
+
+    /// Whether the chain took more than its rate, and waits for that.
+    #[must_use]
+    pub const fn is_owing(&self, now_ms: u64) -> bool {
+        self.allowance.is_owing(now_ms)
+    }
+
     /// When the next height may start, in Unix milliseconds; `None` when there is nothing to start it for. Not in the
     /// past of the latest block plus the record's minimum interval, nor before the chain has paid for what it took.
     #[must_use]

@@ -1,7 +1,7 @@
 //! How much of a city's time a chain may take: gas and blocks a second, as the hub's registry gave them out.
 //!
-//! It belongs to no block's validity: each city keeps to it with the heights that it starts itself, and takes part in those of
-//! others. Each block has a price in time, and is paid by time that passes; a chain may be ahead by a burst (the generic cell
+//! It belongs to no block's validity: each city keeps to it with the heights that it starts itself, unless it has time to
+//! spare, and takes part in those of others. Each block has a price in time, and is paid by time that passes; a chain may be ahead by a burst (the generic cell
 //! rate algorithm, ITU-T I.371). Time is that of blocks, so that every city of a chain counts alike.
 
 /// By how much a chain may be ahead of what it has paid: so much of its gas, and so many of its blocks, come at once after a
@@ -21,6 +21,8 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
     rate: Option<Rate>,
+    /// Whether it may take more at present.
+    lent: bool,
     /// Up to when it has paid, Unix microseconds.
     paid_to_us: u64,
 }
@@ -28,6 +30,15 @@ pub(crate) struct Allowance {
 impl Allowance {
     pub(crate) const fn set(&mut self, rate: Option<Rate>) {
         self.rate = rate;
+    }
+
+    pub(crate) const fn lend(&mut self, lent: bool) {
+        self.lent = lent;
+    }
+
+    /// Whether the chain has to wait until it has paid.
+    pub(crate) const fn is_owing(&self, now_ms: u64) -> bool {
+        self.due_ms() > now_ms
     }
 
     /// A block of time `at_ms` took `gas`.
@@ -51,8 +62,10 @@ impl Allowance {
 
     /// Gas that the chain may take now, as far as it is begun.
     pub(crate) fn gas(&self, now_ms: u64) -> u64 {
-        let Some(Rate { gas_per_second, .. }) = self.rate.filter(|rate| rate.gas_per_second > 0)
-        else {
+        let rate = self
+            .rate
+            .filter(|rate| rate.gas_per_second > 0 && !self.lent);
+        let Some(Rate { gas_per_second, .. }) = rate else {
             return u64::MAX;
         };
         let now_us = now_ms.saturating_mul(1_000);
@@ -65,6 +78,7 @@ impl Allowance {
     pub(crate) const fn due_ms(&self) -> u64 {
         match self.rate {
             None => 0,
+            Some(_) if self.lent => 0,
             Some(_) => self.paid_to_us.saturating_sub(BURST_US).div_ceil(1_000),
         }
     }
@@ -135,6 +149,18 @@ mod tests {
         assert_eq!(allowance.due_ms(), later);
         allowance.take(later, 1_000);
         assert_eq!(allowance.due_ms(), later + 1_000);
+    }
+
+    #[test]
+    fn what_is_lent_is_paid_all_the_same() {
+        let mut allowance = allowance(1_000_000, 0);
+        allowance.lend(true);
+        allowance.take(START_MS, 30_000_000);
+        assert_eq!(allowance.gas(START_MS), u64::MAX);
+        assert!(!allowance.is_owing(START_MS));
+        allowance.lend(false);
+        assert!(allowance.is_owing(START_MS));
+        assert_eq!(allowance.due_ms(), START_MS + 20_000);
     }
 
     #[test]

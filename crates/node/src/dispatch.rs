@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use crate::hosting::{Delivery, Hosting};
+use crate::peers::Leaving;
 use crate::tips::{self, ToTips};
 
 /// How long a city that met its own key can still be met: the other calls up to five times in its first seconds.
@@ -37,6 +38,7 @@ const CHAINS: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(crate) links: Links,
+    pub(crate) leaving: Leaving,
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) hosting: Hosting,
     pub(crate) tips: mpsc::Sender<ToTips>,
@@ -90,6 +92,9 @@ impl Dispatcher {
                     payload,
                 } => {
                     let (peer, payload) = (Address::from(peer.0), Bytes::from(payload));
+                    if !self.leaving.admits(peer, chain) {
+                        continue;
+                    }
                     if tips::is_mine(chain) {
                         // What does not fit is told again at the next connection.
                         drop(self.tips.try_send(ToTips::Message(peer, payload)));
@@ -105,7 +110,9 @@ impl Dispatcher {
                     let peer = Address::from(peer.0);
                     tracing::info!(%peer, "connected");
                     for (chain, _) in self.hosting.engines() {
-                        backlogs.connected(chain.get(), peer);
+                        if self.leaving.admits(peer, chain.get()) {
+                            backlogs.connected(chain.get(), peer);
+                        }
                     }
                     drop(self.tips.try_send(ToTips::Connected(peer)));
                 }

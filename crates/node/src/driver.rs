@@ -26,6 +26,9 @@ use crate::peers::{Others, ToChain};
 /// Messages of other cities that one job takes from the mailbox.
 const MESSAGES_PER_JOB: usize = 64;
 
+/// How often a chain that waits for its rate asks whether there is time to spare.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 /// How long a city is kept out that lied without end.
 const KEPT_OUT: Duration = Duration::from_mins(1);
 
@@ -251,9 +254,15 @@ impl Chain {
     }
 
     /// When the next height may start; `None` when there is nothing to start it for.
-    fn due(&self) -> Option<Instant> {
-        let wait_ms = self.engine.due_ms()?.saturating_sub(self.outside.now_ms());
-        Some(Instant::now() + Duration::from_millis(wait_ms))
+    fn due(&mut self) -> Option<Instant> {
+        self.engine.lend(self.outside.common.spare.has());
+        let now_ms = self.outside.now_ms();
+        let wait = Duration::from_millis(self.engine.due_ms()?.saturating_sub(now_ms));
+        let wait = match self.engine.is_owing(now_ms) {
+            true => wait.min(ASK_AGAIN),
+            false => wait,
+        };
+        Some(Instant::now() + wait)
     }
 
     /// Makes the next block, if one is due; then the mailbox is looked at again.

@@ -21,8 +21,9 @@ use crate::folder::{Folder, FolderError};
 use crate::handle::ChainHandle;
 use crate::hosting::{Common, Hosting, NO_CHAIN};
 use crate::metrics::NodeMetrics;
-use crate::peers::{NoPeers, Peers};
+use crate::peers::{Leaving, Linked, NoPeers, Peers};
 use crate::registry::Follower;
+use crate::spare::Spare;
 use crate::tips;
 use crate::trim::Trim;
 
@@ -43,6 +44,8 @@ pub struct Options {
     pub awake_chains: usize,
     /// Bytes that the log may grow before it is trimmed.
     pub trim_after_bytes: u64,
+    /// Whether chains are held to the gas and blocks a second that the hub gave them even while the city has time to spare.
+    pub strict_capacity: bool,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Whether the chain is only read: nothing is signed, nothing made, and no other city met.
@@ -61,6 +64,7 @@ impl Options {
             application_cache_bytes: 1 << 20,
             awake_chains: 256,
             trim_after_bytes: 64 << 20,
+            strict_capacity: false,
             clock,
             only_read: false,
         }
@@ -77,6 +81,7 @@ impl Options {
             application_cache_bytes: 1 << 20,
             awake_chains: 1_024,
             trim_after_bytes: 256 << 20,
+            strict_capacity: false,
             clock,
             only_read: false,
         }
@@ -308,16 +313,21 @@ impl Host {
             Arc::clone(&tables) as Arc<dyn Tables>,
             links.clone(),
         );
+        let leaving = Leaving::default();
         let common = Common {
             trim: Trim::new(options.trim_after_bytes),
             hub: Arc::default(),
             named: parking_lot::Mutex::default(),
             rates: parking_lot::Mutex::default(),
+            spare: Spare::new(!options.strict_capacity),
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,
             key: Arc::clone(&key),
             peers: match &links {
-                Some(links) => Arc::new(links.clone()) as _,
+                Some(links) => Arc::new(Linked {
+                    links: links.clone(),
+                    leaving: leaving.clone(),
+                }) as _,
                 None => Arc::new(NoPeers) as Arc<dyn Peers>,
             },
             options: options.clone(),
@@ -334,12 +344,13 @@ impl Host {
                 network_id: genesis.network_id,
                 own: key.address(),
                 endpoints,
+                leaving: leaving.clone(),
                 stop: hosting.common().stop.clone(),
             };
             hosting.spawn(follower.run());
         }
         if let Some((links, events)) = met {
-            listen(&hosting, links, events, Arc::clone(&stop));
+            listen(&hosting, links, leaving, events, Arc::clone(&stop));
         }
         Ok(Self {
             folder,
@@ -425,6 +436,7 @@ impl Host {
 fn listen(
     hosting: &Hosting,
     links: Links,
+    leaving: Leaving,
     events: mpsc::Receiver<Event>,
     halt: Arc<watch::Sender<bool>>,
 ) {
@@ -433,6 +445,7 @@ fn listen(
     hosting.spawn(tips::run(hosting.clone(), inbox, stopped));
     let dispatcher = Dispatcher {
         links,
+        leaving,
         events,
         hosting: hosting.clone(),
         tips,

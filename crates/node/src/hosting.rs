@@ -30,6 +30,7 @@ use crate::host::{Options, StartError};
 use crate::metrics::NodeMetrics;
 use crate::peers::{Mailboxes, Peers, ToChain};
 use crate::running::{Recovered, start_chain};
+use crate::spare::Spare;
 use crate::trim::Trim;
 
 pub(crate) use self::delivery::Delivery;
@@ -59,6 +60,7 @@ pub(crate) struct Common {
     pub(crate) named: Mutex<HashMap<u64, BTreeSet<Address>>>,
     /// What chains may take of this city's time. Written by whoever follows the registry.
     pub(crate) rates: Mutex<HashMap<u64, Rate>>,
+    pub(crate) spare: Spare,
     pub(crate) stop: watch::Receiver<bool>,
 }
 

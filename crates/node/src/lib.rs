@@ -30,6 +30,7 @@ pub mod metrics;
 mod peers;
 mod registry;
 mod running;
+mod spare;
 mod still;
 mod tips;
 mod trim;

@@ -1,6 +1,6 @@
 //! The other cities, as the chains of this one see them: a way to send, and what comes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,26 +50,66 @@ impl Peers for NoPeers {
     fn refuse(&self, _city: Address, _wait: Duration) {}
 }
 
-impl Peers for Links {
+/// Removed cities that chains still need for a handover, each with these chains; nothing else passes between them and this
+/// city. Written by whoever follows the registry, and read for every message: a lock because it is a look-up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Leaving(Arc<RwLock<BTreeMap<Address, BTreeSet<u64>>>>);
+
+impl Leaving {
+    /// Whether messages of `chain` may pass between `city` and this one.
+    pub(crate) fn admits(&self, city: Address, chain: u64) -> bool {
+        let all = self.0.read();
+        all.get(&city).is_none_or(|chains| chains.contains(&chain))
+    }
+
+    /// Whether a chain needs this city still.
+    pub(crate) fn has(&self, city: Address) -> bool {
+        self.0.read().contains_key(&city)
+    }
+
+    /// Says whether that is new.
+    pub(crate) fn set(&self, leaving: BTreeMap<Address, BTreeSet<u64>>) -> bool {
+        let mut all = self.0.write();
+        let is_new = *all != leaving;
+        *all = leaving;
+        is_new
+    }
+}
+
+/// The other cities over their links.
+#[derive(Clone, Debug)]
+pub(crate) struct Linked {
+    pub(crate) links: Links,
+    pub(crate) leaving: Leaving,
+}
+
+impl Linked {
+    fn send_under(&self, to: Address, chain: u64, class: PeerClass, payload: Bytes) {
+        if self.leaving.admits(to, chain) {
+            let to = PeerId(to.into_array());
+            self.links.send(to, chain, class_of(class), payload.0);
+        }
+    }
+}
+
+impl Peers for Linked {
     fn send(&self, to: Address, chain: ChainId, class: PeerClass, payload: Bytes) {
-        let to = PeerId(to.into_array());
-        Self::send(self, to, chain.get(), class_of(class), payload.0);
+        self.send_under(to, chain.get(), class, payload);
     }
 
     fn send_city(&self, to: Address, class: PeerClass, payload: Bytes) {
-        let to = PeerId(to.into_array());
-        Self::send(self, to, NO_CHAIN, class_of(class), payload.0);
+        self.send_under(to, NO_CHAIN, class, payload);
     }
 
     fn is_connected(&self, to: Address) -> bool {
         let id = PeerId(to.into_array());
-        self.peers()
-            .iter()
+        let all = self.links.peers();
+        all.iter()
             .any(|peer| peer.id == id && peer.connected.is_some())
     }
 
     fn refuse(&self, city: Address, wait: Duration) {
-        Self::refuse(self, PeerId(city.into_array()), wait);
+        self.links.refuse(PeerId(city.into_array()), wait);
     }
 }
 

@@ -29,9 +29,12 @@ use types::{ChainId, NetworkId};
 use self::changes::Changes;
 use crate::handle::{ChainHandle, NewBlock};
 use crate::hosting::{Hosting, OpenError};
+use crate::peers::Leaving;
 
 /// After how long something that failed is tried again, if no block comes before.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How long after its removal a city is still met for chains whose handover needs it.
+const KEEPS_LINK: Duration = Duration::from_mins(10);
 /// How often chains whose set changes are looked at, if no block comes before.
 const LOOK_AT_CHANGES: Duration = Duration::from_millis(250);
 
@@ -46,6 +49,7 @@ pub(crate) struct Follower {
     pub(crate) own: Address,
     /// Where cities are, whatever the registry says.
     pub(crate) endpoints: BTreeMap<Address, String>,
+    pub(crate) leaving: Leaving,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -70,6 +74,8 @@ struct Known {
     /// This city's number.
     own_id: Option<u32>,
     changes: Changes,
+    /// All cities, as they were read last.
+    cities: Vec<City>,
     /// When to look next whether data of what is over is to be removed; `None` before the first look.
     removes_at: Option<Instant>,
 }
@@ -111,6 +117,9 @@ impl Follower {
                 );
             }
             self.see_to_changes(&mut known).await;
+            if self.keep_leaving(&known) {
+                self.meet(&known.cities);
+            }
             if !failed {
                 // What was compared with the registry is over for good.
                 self.see_to_what_is_over(&mut known).await;
@@ -148,10 +157,11 @@ impl Follower {
             return Ok(());
         }
         let found = self.read(known.own_id, look).await?;
-        if let Some(cities) = &found.cities {
-            self.meet(cities);
-        }
         known.own_id = found.own_id;
+        let has_cities = found.cities.is_some();
+        if let Some(cities) = found.cities {
+            known.cities = cities;
+        }
         if let Some(removed) = found.removed {
             known.changes.removed(&removed);
         }
@@ -161,6 +171,11 @@ impl Follower {
             if let Err(error) = self.reconcile(known, placement, genesis).await {
                 failed = Some(error);
             }
+        }
+        if has_cities {
+            // Who is removed is let go of when it is known for which chains it is needed.
+            self.keep_leaving(known);
+            self.meet(&known.cities);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -289,6 +304,23 @@ impl Follower {
         Ok(())
     }
 
+    /// Keeps the links of removed cities that a handover needs, for these chains alone and a bounded time. Says whether they
+    /// are others than before.
+    fn keep_leaving(&self, known: &Known) -> bool {
+        let first = self.hub.reader().profile().chain_id.get();
+        let now = self.hosting.common().options.clock.now_ms() / 1_000;
+        let mut leaving = BTreeMap::new();
+        for (id, ns) in known.changes.needs() {
+            let city = known.cities.iter().find(|city| city.id == id);
+            let is_in_time = |city: &&City| now < city.since.saturating_add(KEEPS_LINK.as_secs());
+            if let Some(city) = city.filter(is_in_time) {
+                let chains = ns.iter().map(|n| first + n).collect();
+                leaving.insert(city.node, chains);
+            }
+        }
+        self.leaving.set(leaving)
+    }
+
     /// Tells the links whom to meet.
     fn meet(&self, cities: &[City]) {
         let Some(links) = &self.links else { return };
@@ -301,8 +333,8 @@ impl Follower {
                 .unwrap_or(&city.endpoint)
                 .clone(),
         };
-        let in_force = cities.iter().filter(|city| city.status == ACTIVE);
-        let peers: Vec<Peer> = in_force.map(peer).collect();
+        let met = |city: &&City| city.status == ACTIVE || self.leaving.has(city.node);
+        let peers: Vec<Peer> = cities.iter().filter(met).map(peer).collect();
         // A city meets nobody when it reads of nobody: that registry is not a network's.
         if !peers.is_empty() {
             links.set_peers(peers);

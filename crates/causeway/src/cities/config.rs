@@ -36,6 +36,8 @@ pub(crate) struct CityConfig {
     pub(crate) rpc: Option<RpcConfig>,
     /// `metrics.listen`: the address where metrics for Prometheus are served, under `/metrics`.
     pub(crate) metrics: Option<SocketAddr>,
+    /// `strict_capacity`: whether applications take no more than was sold to them even while the city has time to spare.
+    pub(crate) strict_capacity: bool,
     /// `[endpoints]`: where to reach cities that moved since their card was signed, by the address on the card.
     pub(crate) endpoints: BTreeMap<Address, Endpoint>,
 }
@@ -155,6 +157,7 @@ impl CityConfig {
         let mut top = Section::new(String::new(), table, &mut faults);
         let listen = top.required("listen");
         let log = top.parsed("log");
+        let strict_capacity = top.value("strict_capacity").unwrap_or_default();
         let key = top.table("key");
         let rpc = top.table("rpc");
         let metrics = top.table("metrics");
@@ -187,6 +190,7 @@ impl CityConfig {
                 password,
                 rpc: rpc.flatten(),
                 metrics: metrics.flatten(),
+                strict_capacity,
                 endpoints,
             }),
             _ => Err(faults),
@@ -199,8 +203,11 @@ impl CityConfig {
         let mut text = format!(
             "# Configuration of a city, read at the start and on SIGHUP; on SIGHUP the city says what needs a restart.\n\n\
              # Where other cities connect, over QUIC (UDP).\nlisten = {}\n\n\
-             # What to log, as `tracing` directives; holds at once on SIGHUP.\n# log = \"info\"\n",
-            quoted(&self.listen.to_string())
+             # What to log, as `tracing` directives; holds at once on SIGHUP.\n# log = \"info\"\n\n\
+             # Whether applications take no more than was sold to them even while the city has time to spare.\n\
+             {}strict_capacity = true\n",
+            quoted(&self.listen.to_string()),
+            if self.strict_capacity { "" } else { "# " }
         );
         text.push_str("\n# Where the password of node.key.json comes from: the first line of a file, or of what a shell command prints.\n");
         match &self.password {
@@ -369,6 +376,7 @@ pub(crate) fn changes(old: &CityConfig, new: &CityConfig) -> Changes {
         password,
         rpc,
         metrics,
+        strict_capacity,
         endpoints,
     } = old;
     let needs_restart = [
@@ -376,6 +384,7 @@ pub(crate) fn changes(old: &CityConfig, new: &CityConfig) -> Changes {
         ("key", *password != new.password),
         ("rpc", *rpc != new.rpc),
         ("metrics", *metrics != new.metrics),
+        ("strict_capacity", *strict_capacity != new.strict_capacity),
         ("endpoints", *endpoints != new.endpoints),
     ];
     let named = |(name, differs): (&'static str, bool)| differs.then_some(name);

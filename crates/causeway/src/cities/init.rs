@@ -136,6 +136,7 @@ pub(crate) async fn make(options: CityOptions, network: B256) -> anyhow::Result<
             hosts: Vec::new(),
         }),
         metrics: None,
+        strict_capacity: false,
         endpoints: std::collections::BTreeMap::new(),
     };
     let (member, place) = (options.member, options.place);

@@ -76,7 +76,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         folder,
         key: Arc::new(key),
     };
-    let host_options = HostOptions::city(Arc::new(SystemClock));
+    let host_options = HostOptions {
+        strict_capacity: config.strict_capacity,
+        ..HostOptions::city(Arc::new(SystemClock))
+    };
     let genesis = network.genesis();
     // Blocks while the log is read: nothing else runs yet.
     let host = tokio::task::block_in_place(|| {

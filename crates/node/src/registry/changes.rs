@@ -164,6 +164,27 @@ impl Changes {
         }
     }
 
+    /// Removed cities that a handover of a chain of this city's may need, with the numbers of these applications.
+    pub(super) fn needs(&self) -> BTreeMap<u32, BTreeSet<u64>> {
+        let leaves = |city: u32| {
+            let chains = self.chains.iter();
+            let named = chains.filter(move |(_, unsettled)| {
+                let change = unsettled.placement.change.as_ref();
+                change.is_some_and(|change| change.leaving.contains(&city))
+            });
+            named.map(|(n, _)| *n)
+        };
+        let all = self.removed.iter();
+        all.map(|(city, of_city)| {
+            (
+                *city,
+                of_city.keys().copied().chain(leaves(*city)).collect(),
+            )
+        })
+        .filter(|(_, ns): &(u32, BTreeSet<u64>)| !ns.is_empty())
+        .collect()
+    }
+
     /// So an application of this city is now: does it name a city that is none any more?
     pub(super) fn saw(&mut self, placement: &Placement) {
         for (city, of_city) in &mut self.removed {

@@ -86,6 +86,7 @@ fn a_new_configuration_reads_back() {
             password,
             rpc,
             metrics: None,
+            strict_capacity: true,
             endpoints: std::collections::BTreeMap::new(),
         };
         assert_eq!(read(&config.to_text()), Ok(config));

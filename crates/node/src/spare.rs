@@ -1,0 +1,111 @@
+//! Whether a city has time to spare: then chains may take more of it than the hub gave them.
+//!
+//! What is sold is a share, and what nobody uses is lent: a chain is held to its rate only while the process uses most of its
+//! cores. Looked at when a chain asks, and at most ten times a second; nothing runs for it.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
+
+/// How long a look holds.
+const LOOKS: Duration = Duration::from_millis(100);
+/// Above this part of all cores, a city has no time to spare.
+const BUSY: f64 = 0.75;
+
+/// A city's time.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    /// Whether it is lent at all.
+    lends: bool,
+    cores: f64,
+    /// A lock because drivers ask on several threads; held for a look at a clock.
+    last: Mutex<Look>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    at: Instant,
+    used: Duration,
+    is_spare: bool,
+}
+
+impl Spare {
+    pub(crate) fn new(lends: bool) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            lends,
+            // A machine has fewer than 2^32 cores.
+            cores: f64::from(u32::try_from(cores).unwrap_or(u32::MAX)),
+            last: Mutex::new(Look {
+                at: Instant::now(),
+                used: processor_time(),
+                is_spare: true,
+            }),
+        }
+    }
+
+    /// Whether there is time to lend.
+    pub(crate) fn has(&self) -> bool {
+        if !self.lends {
+            return false;
+        }
+        let mut last = self.last.lock();
+        let passed = last.at.elapsed();
+        if passed >= LOOKS {
+            let used = processor_time();
+            *last = last.after(passed, used, self.cores);
+        }
+        last.is_spare
+    }
+}
+
+impl Look {
+    fn after(self, passed: Duration, used: Duration, cores: f64) -> Self {
+        let busy = used.saturating_sub(self.used).as_secs_f64();
+        Self {
+            at: self.at + passed,
+            used,
+            is_spare: busy < passed.as_secs_f64() * cores * BUSY,
+        }
+    }
+}
+
+/// Of all threads of the process.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(seconds, nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Look, Spare};
+
+    #[test]
+    fn time_is_spare_below_three_quarters_of_all_cores() {
+        let look = Look {
+            at: Instant::now(),
+            used: Duration::from_secs(50),
+            is_spare: true,
+        };
+        let second = Duration::from_secs(1);
+        for (used_ms, is_spare) in [(0, true), (1_490, true), (1_510, false), (2_000, false)] {
+            let used = look.used + Duration::from_millis(used_ms);
+            assert_eq!(
+                look.after(second, used, 2.0).is_spare,
+                is_spare,
+                "{used_ms}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_does_not_lend_has_none() {
+        assert!(!Spare::new(false).has());
+        assert!(Spare::new(true).has(), "nothing was measured yet");
+    }
+}
