@@ -18,6 +18,7 @@ mod rounds;
 mod steady;
 mod targets {
     pub(crate) mod agreement;
+    pub(crate) mod hub;
     pub(crate) mod loss;
     pub(crate) mod network;
     pub(crate) mod sizes;
@@ -40,7 +41,8 @@ type Target = (
     fn(&Programs, &mut Report) -> Result<(), Failed>,
 );
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
+    ("H", targets::hub::run),
     ("P1", targets::throughput::run),
     ("P2", targets::agreement::run),
     ("P2-n", targets::sizes::run),

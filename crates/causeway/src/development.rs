@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, b256};
+use alloy_primitives::{Address, B256, b256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use anyhow::{Context as _, bail, ensure};
 use chain::Genesis;
@@ -33,7 +33,7 @@ pub(crate) use newcomer::Newcomer;
 /// The mnemonic of the development accounts; anybody knows it.
 pub(crate) const MNEMONIC: &str = "test test test test test test test test test test test junk";
 /// Most cities of one development chain.
-pub(crate) const MAX_CITIES: usize = 16;
+pub(crate) const MAX_CITIES: usize = 31;
 
 /// The keys of the ten funded accounts, m/44'/60'/0'/0/0 to 9 of [`MNEMONIC`]. Constants, because deriving them takes half
 /// of the start's time.
@@ -50,12 +50,18 @@ const ACCOUNT_KEYS: [B256; 10] = [
     b256!("2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6"),
 ];
 
-/// The ten funded accounts.
-pub(crate) fn accounts() -> anyhow::Result<Vec<PrivateKeySigner>> {
-    ACCOUNT_KEYS
-        .iter()
-        .map(|key| Ok(PrivateKeySigner::from_bytes(key)?))
+/// The ten funded accounts, and as many more as make up `count`, which have nothing: members of a large network.
+pub(crate) fn accounts(count: usize) -> anyhow::Result<Vec<PrivateKeySigner>> {
+    let more = (ACCOUNT_KEYS.len()..count)
+        .map(|number| keccak256(format!("causeway development account {number}")));
+    let keys = ACCOUNT_KEYS.into_iter().chain(more);
+    keys.map(|key| Ok(PrivateKeySigner::from_bytes(&key)?))
         .collect()
+}
+
+/// How many members a chain's network begins with.
+fn members(plan: &Plan) -> usize {
+    plan.cities.filter(|_| plan.hub).unwrap_or_default()
 }
 
 /// What a development chain is to be.
@@ -112,7 +118,7 @@ impl Development {
             .clone()
             .or_else(|| Some(temporary.as_ref()?.path().to_path_buf()))
             .unwrap_or_default();
-        let accounts = accounts()?;
+        let accounts = accounts(members(&plan))?;
         // Blocks while the logs are read: nothing else runs yet.
         let hosts = tokio::task::block_in_place(|| hosts(&plan, &data))?;
         let mut development = Self {
@@ -326,7 +332,7 @@ fn connections(seats: &[Seat], are_registered: bool) -> anyhow::Result<Vec<Citie
 
 /// How the hub of a development network begins.
 fn hub_genesis(plan: &Plan, seats: &[Seat], connections: &[Cities]) -> anyhow::Result<Genesis> {
-    let authorities = hub::authorities(&accounts()?, seats.len());
+    let authorities = hub::authorities(&accounts(seats.len())?, seats.len());
     ensure!(
         authorities.len() == seats.len(),
         "--hub: there are accounts for {} members, not for {}",
@@ -391,7 +397,7 @@ mod tests {
 
     #[test]
     fn the_keys_are_those_of_the_mnemonic_and_of_the_funded_accounts() {
-        let accounts = accounts().expect("they are keys");
+        let accounts = accounts(0).expect("they are keys");
         assert_eq!(accounts.len(), DEVELOPMENT_ACCOUNTS.len());
         for ((account, funded), index) in accounts.iter().zip(DEVELOPMENT_ACCOUNTS).zip(0..) {
             let builder = MnemonicBuilder::<English>::default()

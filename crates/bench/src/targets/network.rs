@@ -37,16 +37,16 @@ const GAS: u64 = 4_000_000;
 const ROUNDS: usize = 5;
 
 /// A development network under measurement.
-struct Network {
+pub(super) struct Network {
     address: SocketAddr,
-    client: Client,
-    accounts: Vec<Address>,
+    pub(super) client: Client,
+    pub(super) accounts: Vec<Address>,
     /// Names given out.
     named: u64,
 }
 
 impl Network {
-    fn of(ready: &Value, address: SocketAddr) -> Result<Self, Failed> {
+    pub(super) fn of(ready: &Value, address: SocketAddr) -> Result<Self, Failed> {
         let accounts = ready["accounts"].as_array().into_iter().flatten();
         Ok(Self {
             address,
@@ -59,7 +59,7 @@ impl Network {
     }
 
     /// Sends one placement by a member; gives its hash.
-    fn place(&mut self, member: usize, cities: &[u32]) -> Result<Value, Failed> {
+    pub(super) fn place(&mut self, member: usize, cities: &[u32]) -> Result<Value, Failed> {
         self.named += 1;
         let specification = Specification {
             name: format!("application-{}", self.named),
@@ -86,7 +86,7 @@ impl Network {
     }
 
     /// The chain that a placement made, once it is final.
-    fn placed(&mut self, hash: &Value) -> Result<u64, Failed> {
+    pub(super) fn placed(&mut self, hash: &Value) -> Result<u64, Failed> {
         let created = keccak256("Created(uint64,uint64,address,string)");
         let receipt = receipt(&mut self.client, hash)?;
         let refused = || Failed::Refused {
@@ -123,7 +123,7 @@ impl Network {
     }
 }
 
-fn receipt(client: &mut Client, hash: &Value) -> Result<Value, Failed> {
+pub(super) fn receipt(client: &mut Client, hash: &Value) -> Result<Value, Failed> {
     let started = Instant::now();
     loop {
         let receipt = client.call("eth_getTransactionReceipt", &json!([hash]))?;
