@@ -193,6 +193,7 @@ contract Applications is Changes {
     function _write(Row storage row, Specification memory specification) private {
         row.owner = specification.owner;
         row.status = ACTIVE;
+        row.allowConcentration = specification.allowConcentration;
         row.gasLimit = specification.gasLimit == 0 ? DEFAULT_GAS_LIMIT : specification.gasLimit;
         row.gasPerSecond = specification.gasPerSecond;
         row.bytesStored = specification.bytesStored;

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.24;
 
 import {ACTIVE, REMOVED, MAX_PAGE, MAX_PLACED, MAX_SHOWN, CITIES, MEMBERS} from "./Hub.sol";
-import {Change, Handover} from "./Hub.sol";
-import {NotAllowed, NotProven} from "./Hub.sol";
+import {Change, Handover, Safety} from "./Hub.sol";
+import {NotAllowed, NotProven, UnknownCity} from "./Hub.sol";
 import {Placements} from "./Placements.sol";
 import {Places} from "./Places.sol";
 
@@ -17,6 +17,9 @@ abstract contract Changes is Placements {
     event Ready(uint64 indexed n, uint32 indexed city);
     /// @notice The chain went over to its new cities with this block.
     event HandedOver(uint64 indexed n, uint64 height, bytes32 blockHash);
+    /// @notice A removed city left, and one institution's failure stops the chain from now on, which the owner did not
+    /// allow.
+    event Unsafe(uint64 indexed n);
 
     /// @notice A change in which nobody leaves or joins.
     error NothingChanges(uint64 n);
@@ -38,8 +41,8 @@ abstract contract Changes is Placements {
     /// @param allowConcentration as when it was created
     function change(
         uint64 n,
-        uint32[] calldata leaving,
-        uint32[] calldata joining,
+        uint32[] memory leaving,
+        uint32[] memory joining,
         bool allowConcentration
     ) external {
         Row storage row = _ownRow(n, ACTIVE, CHANGING);
@@ -56,12 +59,9 @@ abstract contract Changes is Placements {
         }
         row.status = CHANGING;
         Pending storage pending = _pending[n];
+        pending.allowConcentration = allowConcentration;
         _write(pending.leaving, gone);
-        if (joining.length > 0) {
-            uint32[] memory added = _place(n, CITIES.take(row.createdFor, joining, _taken(row)));
-            _write(pending.joining, added);
-            rest = Places.join(rest, added);
-        }
+        if (joining.length > 0) rest = Places.join(rest, _join(n, row, row.createdFor, joining));
         MEMBERS.checkInstitutions(_sorted(rest), allowConcentration);
         if (joining.length > 0) _setStage(n, pending, TAKING_IN);
         else _name(n, row, pending);
@@ -94,7 +94,8 @@ abstract contract Changes is Placements {
     }
 
     /// @notice Has a removed city leave these applications; the new set is named at once, and a change whose set is
-    /// not named yet is called off. Anybody may. What does not run, or would have no city left, is passed over.
+    /// not named yet is called off. Anybody may. What does not run, or would have no city left, is passed over. The
+    /// city leaves even where one institution then holds more than its owner allowed: that is shown.
     function expel(uint32 city, uint64[] calldata ns) external {
         uint8 status = CITIES.statusOf(city);
         if (status != REMOVED) revert CityNotRemoved(city, status);
@@ -109,9 +110,35 @@ abstract contract Changes is Placements {
             uint32[] memory words = _read(row.cities);
             if (words.length == 1 || Places.find(words, city) == words.length) continue;
             if (changing) _cancel(n, row);
-            row.status = CHANGING;
-            pending.leaving.words.push(Places.pack(city, 0));
-            _name(n, row, pending);
+            _leave(row, pending, city);
+            uint256[] memory placed = _name(n, row, pending);
+            (, uint32 mayFail) = MEMBERS.checkInstitutions(placed, true);
+            if (mayFail == 0 && !row.allowConcentration) emit Unsafe(n);
+        }
+    }
+
+    /// @notice Has a city that goes on under a new key leave these applications, and the city that it goes on as join
+    /// them: the same member's at the same place, so that no owner is asked. Anybody may. What does not run, changes
+    /// already, or has both, is passed over.
+    function rotate(uint32 city, uint64[] calldata ns) external {
+        uint32[] memory joining = new uint32[](1);
+        joining[0] = CITIES.successorOf(city);
+        if (joining[0] == 0) revert UnknownCity(0);
+        _checkLength(ns.length, MAX_PAGE);
+        for (uint256 i = 0; i < ns.length; ++i) {
+            uint64 n = ns[i];
+            Row storage row = _rows[n];
+            if (n == 0 || row.status != ACTIVE) continue;
+            uint32[] memory words = _read(row.cities);
+            if (Places.find(words, city) == words.length || Places.find(words, joining[0]) < words.length) {
+                continue;
+            }
+            Pending storage pending = _pending[n];
+            pending.isRotation = true;
+            _leave(row, pending, city);
+            // What is placed on the city stays, whomever it offers itself to by now.
+            _join(n, row, 0, joining);
+            _setStage(n, pending, TAKING_IN);
         }
     }
 
@@ -144,6 +171,20 @@ abstract contract Changes is Placements {
         found_.ready = holding;
     }
 
+    /// @notice What the cities bear that the hub names for application `n`.
+    function safetyOf(uint64 n) external view returns (Safety memory found_) {
+        Row storage row = _row(n);
+        uint256[] memory placed = _sorted(_read(row.cities));
+        found_.allowConcentration = row.allowConcentration;
+        found_.cities = uint32(placed.length);
+        found_.citiesMayFail = (found_.cities - 1) / 3;
+        found_.missing = CITIES.countMissing(Places.citiesOf(_read(row.cities)));
+        (found_.institutions, found_.institutionsMayFail) = MEMBERS.checkInstitutions(placed, true);
+        found_.safe =
+            found_.missing <= found_.citiesMayFail &&
+            (found_.institutionsMayFail > 0 || found_.allowConcentration);
+    }
+
     /// @notice The last handover block of application `n` that was shown; zero: none was.
     function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash) {
         _row(n);
@@ -151,14 +192,51 @@ abstract contract Changes is Placements {
         return (shown.height, shown.blockHash);
     }
 
+    /// @dev An application of the caller's, which gets from status `from` to status `to`; from 0: from any but `to`. A
+    /// rotation that is not named gives way to what the owner does with one that runs.
+    function _ownRow(uint64 n, uint8 from, uint8 to) internal returns (Row storage row) {
+        row = _row(n);
+        if (row.owner != msg.sender) revert NotTheOwner(n, msg.sender);
+        Pending storage pending = _pending[n];
+        if (from == ACTIVE && pending.isRotation && pending.stage == TAKING_IN) _cancel(n, row);
+        uint8 present = row.status;
+        if (from == 0 ? present == to : present != from) revert WrongApplicationStatus(n, present, to);
+    }
+
+    /// @dev A change that the owner does not ask for begins, with a city that leaves.
+    function _leave(Row storage row, Pending storage pending, uint32 city) private {
+        row.status = CHANGING;
+        pending.allowConcentration = row.allowConcentration;
+        pending.leaving.words.push(Places.pack(city, 0));
+    }
+
+    /// @dev Takes capacity of cities that join, under what they offer to member `user`.
+    /// @return added their words
+    function _join(
+        uint64 n,
+        Row storage row,
+        uint32 user,
+        uint32[] memory joining
+    ) private returns (uint32[] memory added) {
+        added = _place(n, CITIES.take(user, joining, _taken(row)));
+        _write(_pending[n].joining, added);
+    }
+
     /// @dev Names the new set: what leaves stands apart from now on, what joins is among the cities.
-    function _name(uint64 n, Row storage row, Pending storage pending) private {
+    /// @return placed words of the new set, as `_sorted` gives them
+    function _name(
+        uint64 n,
+        Row storage row,
+        Pending storage pending
+    ) private returns (uint256[] memory placed) {
         uint32[] memory rest = _read(row.cities);
         if (_first[n].words.length == 0) _write(_first[n], rest);
         uint32[] memory gone = _read(pending.leaving);
         for (uint256 i = 0; i < gone.length; ++i) (, gone[i]) = Places.pick(rest, Places.cityOf(gone[i]));
         _write(pending.leaving, gone);
-        _setCities(n, row, _sorted(Places.join(rest, _read(pending.joining))));
+        row.allowConcentration = pending.allowConcentration;
+        placed = _sorted(Places.join(rest, _read(pending.joining)));
+        _setCities(n, row, placed);
         _setStage(n, pending, NAMED);
     }
 

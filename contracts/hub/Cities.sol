@@ -58,6 +58,8 @@ contract Cities is ICities {
     uint32 private _founders;
     /// @notice The network, for which cards have to be.
     bytes32 public networkId;
+    /// @dev The city that goes on under a new key.
+    mapping(uint32 id => uint32 successor) private _successors;
 
     /// @notice A city was registered.
     event Registered(
@@ -68,6 +70,8 @@ contract Cities is ICities {
     );
     /// @notice A city was suspended, restored, removed or retired.
     event CityStatus(uint32 indexed city, uint8 status);
+    /// @notice A city goes on as another one, under a new key.
+    event Rotated(uint32 indexed city, uint32 indexed successor);
     /// @notice All cities of a member changed with it.
     event MemberOfCities(uint32 indexed member, uint8 status);
     /// @notice A city offers something else.
@@ -120,12 +124,26 @@ contract Cities is ICities {
     /// @param card names the caller as authority, and its member
     /// @param proof the node key's signature
     function register(Card calldata card, bytes calldata proof) external returns (uint32 id) {
-        uint32 member = MEMBERS.activeIdOf(msg.sender);
-        bool own = keccak256(bytes(card.member)) == keccak256(bytes(MEMBERS.member(member).name));
-        if (card.authority != msg.sender || !own) revert NotTheCardsMember(card.authority, card.member);
-        uint256 most = GOVERNANCE.parameter("citiesPerMember");
-        if (_ofMember[member] >= most) revert TooMany(uint256(_ofMember[member]) + 1, most);
-        id = _register(member, card, proof, networkId);
+        id = _registerOwn(card, proof);
+    }
+
+    /// @notice A city of the caller's member goes on under a new key: as another city at the same place, which offers
+    /// what it offers, while it offers nothing any more. Its applications follow by `Applications.rotate`. If the new
+    /// key is lost too, it is rotated again.
+    /// @param card as for `register`
+    /// @param proof the new node key's signature
+    /// @return successor the number of the other city
+    function rotate(uint32 id, Card calldata card, bytes calldata proof) external returns (uint32 successor) {
+        Row storage row = _ownRow(id);
+        if (keccak256(bytes(card.place)) != keccak256(bytes(row.place))) revert Words.BadPlace(card.place);
+        successor = _registerOwn(card, proof);
+        Offer memory offer = _offer(row);
+        _setOffer(successor, _rows[successor], offer);
+        offer.policy = POLICY_NOBODY;
+        offer.listed = new uint32[](0);
+        _setOffer(id, row, offer);
+        _successors[id] = successor;
+        emit Rotated(id, successor);
     }
 
     /// @notice Says what a city of the caller's member hosts. What is placed already stays, even above a lower offer.
@@ -183,7 +201,7 @@ contract Cities is ICities {
         emit MemberOfCities(member, status);
     }
 
-    /// @notice Takes capacity of cities for member `user`, of all or of none.
+    /// @notice Takes capacity of cities for member `user`, of all or of none; for 0, whomever they offer it to.
     /// @return placed a word a city (`placedWord`), ascending
     function take(
         uint32 user,
@@ -240,6 +258,19 @@ contract Cities is ICities {
     /// @notice The city of a node key, in force or not; 0: none ever.
     function idOf(address node) external view returns (uint32) {
         return _byNode[node];
+    }
+
+    /// @notice The city as which this one goes on under a new key; 0: it does not.
+    function successorOf(uint32 id) external view returns (uint32) {
+        return _successors[id];
+    }
+
+    /// @notice How many of these cities are suspended or removed.
+    function countMissing(uint32[] calldata ids) external view returns (uint32 count_) {
+        if (ids.length > MAX_PLACED) revert TooMany(ids.length, MAX_PLACED);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            if (_status(_row(ids[i])) != ACTIVE) ++count_;
+        }
     }
 
     /// @notice The node keys of cities.
@@ -321,6 +352,16 @@ contract Cities is ICities {
         if (missing > mayFail) revert HubAtRisk(missing, mayFail);
     }
 
+    /// @dev Registers a city of the caller's member.
+    function _registerOwn(Card calldata card, bytes calldata proof) private returns (uint32 id) {
+        uint32 member = MEMBERS.activeIdOf(msg.sender);
+        bool own = keccak256(bytes(card.member)) == keccak256(bytes(MEMBERS.member(member).name));
+        if (card.authority != msg.sender || !own) revert NotTheCardsMember(card.authority, card.member);
+        uint256 most = GOVERNANCE.parameter("citiesPerMember");
+        if (_ofMember[member] >= most) revert TooMany(uint256(_ofMember[member]) + 1, most);
+        id = _register(member, card, proof, networkId);
+    }
+
     function _register(
         uint32 member,
         Card calldata card,
@@ -344,7 +385,7 @@ contract Cities is ICities {
         emit Registered(id, member, card.node, card.tlsFingerprint);
     }
 
-    function _setOffer(uint32 id, Row storage row, Offer calldata offer) private {
+    function _setOffer(uint32 id, Row storage row, Offer memory offer) private {
         row.gasPerSecond = offer.gasPerSecond;
         row.bytesStored = offer.bytesStored;
         row.chains = offer.chains;
@@ -407,7 +448,7 @@ contract Cities is ICities {
             if (row.status != ACTIVE) revert CityNotActive(id, row.status);
             uint256 bits = member < 256 ? active : MEMBERS.activeBits(member >> 8);
             if ((bits >> (member & 0xff)) & 1 == 0) revert CityNotActive(id, MEMBERS.statusOf(member));
-            if (!_isOffered(row, user)) revert NotOffered(id, user);
+            if (user != 0 && !_isOffered(row, user)) revert NotOffered(id, user);
             _checkCapacity(id, row, wanted);
             placed[i] = placedWord(row.node, member, id);
         }

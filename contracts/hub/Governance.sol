@@ -3,7 +3,7 @@ pragma solidity ^0.8.24;
 
 import {ACTIVE, SUSPENDED, REMOVED, MAX_FOUNDERS, SYSTEM} from "./Hub.sol";
 import {APPLICATIONS, CITIES, MEMBERS, IGovernance} from "./Hub.sol";
-import {Card, Fork, Founding, FoundingCity, Parameter, Proposal, Rules} from "./Hub.sol";
+import {Card, Fork, Founding, FoundingCity, Parameter, Proposal, Rules, Setting} from "./Hub.sol";
 import {NotAllowed, MemberNotActive, UnknownMember, TooMany} from "./Hub.sol";
 import {Parameters} from "./Parameters.sol";
 import {Records} from "./Records.sol";
@@ -114,7 +114,7 @@ contract Governance is IGovernance {
     error UnknownProposal(uint32 id);
     /// @notice There is no such kind of proposal.
     error UnknownKind(uint8 kind);
-    /// @notice The payload is not the one ABI encoding of its kind's arguments.
+    /// @notice The payload is not the one ABI encoding of its kind's arguments, or settings are not in their order.
     error PayloadNotCanonical();
     /// @notice The member brought in as many proposals today as it may.
     error ProposalLimit(uint32 member, uint64 most);
@@ -138,28 +138,23 @@ contract Governance is IGovernance {
     error ForkKnown(string name);
 
     /// @notice Founds the network, once, before its first block: members with a city each, which the hub's validators
-    /// are, their offer, and the parameters.
+    /// are, and their offer. Parameters have their defaults.
     function found(Founding calldata founding) external {
-        if (msg.sender != SYSTEM) revert NotAllowed(msg.sender);
-        if (_founded) revert FoundedAlready();
-        _founded = true;
-        if (founding.networkId == 0) revert NoNetworkId();
-        uint256 size = founding.cities.length;
-        if (size == 0 || size > MAX_FOUNDERS) revert FounderCount(size);
-        for (uint256 i = 0; i < Parameters.COUNT; ++i) {
-            Parameter memory initial = Parameters.entry(i);
-            _parameters[initial.name] = initial.value;
+        _found(founding);
+    }
+
+    /// @notice Founds the network with other parameters than the defaults.
+    /// @param settings the parameters that differ, in the order of their names; each within its bounds
+    function foundWith(Founding calldata founding, Setting[] calldata settings) external {
+        _found(founding);
+        bytes32 before = 0;
+        for (uint256 i = 0; i < settings.length; ++i) {
+            Setting calldata setting = settings[i];
+            if (setting.name <= before) revert PayloadNotCanonical();
+            before = setting.name;
+            _checkParameter(setting.name, setting.value);
+            _setParameter(setting.name, setting.value);
         }
-        uint32[] memory cities = new uint32[](size);
-        for (uint256 i = 0; i < size; ++i) {
-            FoundingCity calldata city = founding.cities[i];
-            uint32 member = MEMBERS.admit(city.card.member, city.card.authority);
-            // The network's id follows from these cards: none of them can name it.
-            cities[i] = CITIES.admit(member, city.card, city.proof);
-        }
-        CITIES.found(founding.networkId, founding.offer);
-        APPLICATIONS.found(founding.chainIdPrefix, founding.hubRecord, cities);
-        emit Founded(founding.networkId, founding.chainIdPrefix, uint32(size));
     }
 
     /// @notice Brings in a proposal; voting for it is a step of its own.
@@ -313,6 +308,29 @@ contract Governance is IGovernance {
         return keccak256(abi.encodePacked(hex"1901", domain, message));
     }
 
+    function _found(Founding calldata founding) private {
+        if (msg.sender != SYSTEM) revert NotAllowed(msg.sender);
+        if (_founded) revert FoundedAlready();
+        _founded = true;
+        if (founding.networkId == 0) revert NoNetworkId();
+        uint256 size = founding.cities.length;
+        if (size == 0 || size > MAX_FOUNDERS) revert FounderCount(size);
+        for (uint256 i = 0; i < Parameters.COUNT; ++i) {
+            Parameter memory initial = Parameters.entry(i);
+            _parameters[initial.name] = initial.value;
+        }
+        uint32[] memory cities = new uint32[](size);
+        for (uint256 i = 0; i < size; ++i) {
+            FoundingCity calldata city = founding.cities[i];
+            uint32 member = MEMBERS.admit(city.card.member, city.card.authority);
+            // The network's id follows from these cards: none of them can name it.
+            cities[i] = CITIES.admit(member, city.card, city.proof);
+        }
+        CITIES.found(founding.networkId, founding.offer);
+        APPLICATIONS.found(founding.chainIdPrefix, founding.hubRecord, cities);
+        emit Founded(founding.networkId, founding.chainIdPrefix, uint32(size));
+    }
+
     function _vote(uint32 id, uint32 member, bool support) private {
         Row storage row = _row(id);
         uint8 status = _status(row);
@@ -362,14 +380,18 @@ contract Governance is IGovernance {
         else if (kind == REMOVE_CITY) CITIES.setStatus(abi.decode(payload, (uint32)), REMOVED);
         else if (kind == SET_PARAMETER) {
             (bytes32 name, uint64 value) = abi.decode(payload, (bytes32, uint64));
-            _parameters[name] = value;
-            emit ParameterSet(name, value);
+            _setParameter(name, value);
         } else {
             (string memory name, uint64 activation) = abi.decode(payload, (string, uint64));
             _forks.push(Fork({name: name, activation: activation}));
             _isFork[keccak256(bytes(name))] = true;
             emit ForkActivated(name, activation);
         }
+    }
+
+    function _setParameter(bytes32 name, uint64 value) private {
+        _parameters[name] = value;
+        emit ParameterSet(name, value);
     }
 
     function _setMember(bytes memory payload, uint8 status) private {

@@ -201,6 +201,21 @@ struct Change {
     uint32[] ready;
 }
 
+/// @notice What an application's cities bear, as they are now.
+struct Safety {
+    /// Enough of them are in force, and any one institution may fail unless the owner allowed otherwise.
+    bool safe;
+    /// One institution may hold f + 1 cities or more, says the owner.
+    bool allowConcentration;
+    uint32 cities;
+    /// How many of them are suspended or removed, which others cut off.
+    uint32 missing;
+    /// Any so many cities may fail and the chain goes on.
+    uint32 citiesMayFail;
+    uint32 institutions;
+    uint32 institutionsMayFail;
+}
+
 /// @notice A handover block with its certificate.
 struct Handover {
     uint64 n;
@@ -246,6 +261,12 @@ struct Parameter {
     uint64 value;
     uint64 least;
     uint64 most;
+}
+
+/// @notice A parameter's value.
+struct Setting {
+    bytes32 name;
+    uint64 value;
 }
 
 /// @notice A set of rules by name, and the Unix second from which it is to hold.
@@ -306,6 +327,8 @@ interface ICities {
     function cities(uint32 from, uint32 limit) external view returns (City[] memory);
     function idOf(address node) external view returns (uint32);
     function statusOf(uint32 id) external view returns (uint8);
+    function successorOf(uint32 id) external view returns (uint32);
+    function countMissing(uint32[] calldata ids) external view returns (uint32);
     function nodes(uint32[] calldata ids) external view returns (address[] memory);
     function words(uint32[] calldata ids) external view returns (uint256[] memory);
     function checkHandover(
@@ -334,6 +357,7 @@ interface ICities {
     ) external returns (uint256[] memory placed);
     function release(uint32[] calldata ids, Capacity calldata taken) external;
     function register(Card calldata card, bytes calldata proof) external returns (uint32 id);
+    function rotate(uint32 id, Card calldata card, bytes calldata proof) external returns (uint32 successor);
     function setOffer(uint32 id, Offer calldata offer) external;
     function setEndpoint(uint32 id, string calldata endpoint, string calldata rpc) external;
     function retire(uint32 id) external;
@@ -346,24 +370,27 @@ interface IApplications {
     function create(Specification memory specification) external returns (uint64 n);
     function change(
         uint64 n,
-        uint32[] calldata leaving,
-        uint32[] calldata joining,
+        uint32[] memory leaving,
+        uint32[] memory joining,
         bool allowConcentration
     ) external;
     function cancelChange(uint64 n) external;
     function ready(uint64[] calldata ns) external;
     function expel(uint32 city, uint64[] calldata ns) external;
+    function rotate(uint32 city, uint64[] calldata ns) external;
     function show(Handover[] calldata handovers) external;
     function changeOf(uint64 n) external view returns (Change memory);
     function genesisOf(
         uint64 n
     ) external view returns (address[] memory validators, uint64[] memory powers, bytes memory record);
     function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash);
+    function safetyOf(uint64 n) external view returns (Safety memory);
 }
 
 /// @notice What is asked of `Governance`.
 interface IGovernance {
     function found(Founding calldata founding) external;
+    function foundWith(Founding calldata founding, Setting[] calldata settings) external;
     function checkName(string calldata name) external pure;
     function hashSet(uint256[] calldata placed) external pure returns (bytes32);
     function encodeRecord(Rules calldata rules) external pure returns (bytes memory);

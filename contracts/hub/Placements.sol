@@ -17,6 +17,8 @@ abstract contract Placements is IApplications {
         address owner;
         uint32 createdFor;
         uint8 status;
+        /// One institution may hold f + 1 cities or more.
+        bool allowConcentration;
         uint64 gasLimit;
         uint64 gasPerSecond;
         uint64 bytesStored;
@@ -44,6 +46,10 @@ abstract contract Placements is IApplications {
         uint64 since;
         /// Bit i: `joining[i]` holds the chain. There are at most 100.
         uint128 ready;
+        /// What the owner allows of the new set.
+        bool allowConcentration;
+        /// A city gets a new key, and the owner did not ask for it.
+        bool isRotation;
         List leaving;
         List joining;
     }
@@ -221,14 +227,6 @@ abstract contract Placements is IApplications {
     function _row(uint64 n) internal view returns (Row storage row) {
         row = _rows[n];
         if (row.status == 0) revert UnknownApplication(n);
-    }
-
-    /// @dev An application of the caller's, which gets from status `from` to status `to`; from 0: from any but `to`.
-    function _ownRow(uint64 n, uint8 from, uint8 to) internal view returns (Row storage row) {
-        row = _row(n);
-        if (row.owner != msg.sender) revert NotTheOwner(n, msg.sender);
-        uint8 present = row.status;
-        if (from == 0 ? present == to : present != from) revert WrongApplicationStatus(n, present, to);
     }
 
     function _checkLength(uint256 length, uint256 most) internal pure {

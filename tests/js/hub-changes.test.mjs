@@ -345,9 +345,11 @@ onHub("a removed city is expelled by anybody from what runs and keeps other citi
   await refused("TooMany", expel(4n, ...Array(257).fill(plain)), 257n, 256n);
   assert.deepEqual(said(await expel(4n, plain, plain, changing)), [
     ["Changing", plain, 2n],
+    ["Unsafe", plain],
     ["Left", changing, 6n],
     ["Changing", changing, 0n],
     ["Changing", changing, 2n],
+    ["Unsafe", changing],
   ]);
   for (const n of [plain, changing]) {
     await named(n, [1n, 2n, 3n]);
@@ -370,7 +372,10 @@ onHub("a city is expelled when its member was removed", async () => {
     "RemoveMember",
     4,
   );
-  assert.deepEqual(said(await expel(4n, n)), [["Changing", n, 2n]]);
+  assert.deepEqual(said(await expel(4n, n)), [
+    ["Changing", n, 2n],
+    ["Unsafe", n],
+  ]);
 });
 
 onHub("a handover block that proves too little is refused for its reason", async () => {
@@ -669,6 +674,23 @@ onHub("a third of 100 cities are exchanged at once, each step within a transacti
   const words = { cities: numbers.slice(0, 100), owner: owner.authority.address, allowConcentration: true };
   const { result: n } = await hub.create(owner, newSpecification(words));
   const joins = numbers.slice(100);
+  // The most that join at once: one goes, 100 others take in its chain. And what nobody may: 101 that stay.
+  const narrow = { cities: [1n], owner: owner.authority.address, allowConcentration: true };
+  const moment = hub.save();
+  const { result: m } = await hub.create(owner, newSpecification(narrow));
+  const most = numbers.slice(1, 101);
+  await refused("TooMany", change(m, [], most, { concentrated: true }), 101n, 100n);
+  await refused("TooMany", change(m, [1n], numbers.slice(1, 102), { concentrated: true }), 101n, 100n);
+  const wide = await change(m, [1n], most, { concentrated: true });
+  let last100;
+  for (const { address } of nodes.slice(1, 101)) {
+    assert.equal((await changeOf(m)).stage, 1n);
+    last100 = await hub.tell(address, "Applications", "ready", [m]);
+  }
+  assert.equal((await changeOf(m)).stage, 2n);
+  console.log(`one becomes 100 others: change ${wide.gas}, ready ${last100.gas} gas`);
+  for (const { gas } of [wide, last100]) assert.ok(gas < TRANSACTION_GAS);
+  hub.load(moment);
   const one = change(n, numbers.slice(0, 34), joins, { concentrated: true });
   await refused("TooManyLeave", one, n, 34n, 33n);
   const told = await change(n, numbers.slice(0, 33), joins, { concentrated: true });
@@ -704,7 +726,258 @@ function documented(step) {
   return cells.slice(0, 3).map((cell) => BigInt(cell.replace(/\D/g, "")));
 }
 
-test("what a change costs at 4, 13 and 31 cities, and the expulsion of one from 200 applications", async () => {
+const safetyOf = async (n) => (await hub.ask("Applications", "safetyOf", n)).toObject();
+
+onHub("a removed city leaves, and a set that bears less than its owner allowed is shown", async () => {
+  const own = newCity({ network: NETWORK, member: owner.card.member }, { authority: owner.authority });
+  await hub.tell(owner, "Cities", "register", onChain(own.card), own.proof);
+  await hub.tell(owner, "Cities", "setOffer", 9, offerTuple(newOffer()));
+  const four = await create();
+  const allowed = await create({ allowConcentration: true });
+  const seven = await create({ cities: [1n, 2n, 3n, 4n, 5n, 6n, 7n] });
+  // Two of seven cities are one institution's: it may fail of seven, and not of six.
+  const double = await create({ cities: [1n, 2n, 3n, 4n, 5n, 6n, 9n] });
+  const all = { safe: true, allowConcentration: false, cities: 4n, missing: 0n };
+  const numbers = { citiesMayFail: 1n, institutions: 4n, institutionsMayFail: 1n };
+  assert.deepEqual(await safetyOf(four), { ...all, ...numbers });
+  assert.equal((await safetyOf(double)).institutionsMayFail, 1n);
+  await remove(4);
+  assert.deepEqual(await safetyOf(four), { ...all, ...numbers, missing: 1n });
+  assert.deepEqual(said(await expel(4n, four, allowed, seven, double)), [
+    ["Changing", four, 2n],
+    ["Unsafe", four],
+    ["Changing", allowed, 2n],
+    ["Changing", seven, 2n],
+    ["Changing", double, 2n],
+    ["Unsafe", double],
+  ]);
+  const three = { cities: 3n, citiesMayFail: 0n, institutions: 3n, institutionsMayFail: 0n };
+  assert.deepEqual(await safetyOf(four), { ...all, ...three, safe: false });
+  assert.deepEqual(await safetyOf(allowed), { ...all, ...three, allowConcentration: true });
+  assert.deepEqual([(await safetyOf(seven)).safe, (await safetyOf(double)).safe], [true, false]);
+  // The owner mends it.
+  await show(hub, await newHandover(hub, four, keys(1n, 2n, 3n)));
+  await change(four, [], [5n]);
+  await ready(5n, four);
+  assert.deepEqual(await safetyOf(four), { ...all, ...numbers });
+});
+
+onHub(
+  "what the owner allows holds from when the set is named, and not if the change is called off",
+  async () => {
+    const n = await create();
+    const allows = async () => (await safetyOf(n)).allowConcentration;
+    await change(n, [4n], [5n, 6n], { concentrated: true });
+    assert.equal(await allows(), false);
+    await cancel(n);
+    assert.equal(await allows(), false);
+    await change(n, [4n], [], { concentrated: true });
+    assert.equal(await allows(), true);
+    await show(hub, await newHandover(hub, n, keys(1n, 2n, 3n)));
+    await change(n, [], [5n]);
+    assert.equal(await allows(), true);
+    await ready(5n, n);
+    assert.equal(await allows(), false);
+  },
+);
+
+onHub("members may suspend more of a chain's cities than it bears: it is shown, and heals", async () => {
+  const n = await create({ cities: [1n, 2n, 7n, 8n] });
+  for (const [id, safe] of [
+    [1, true],
+    [2, false],
+  ]) {
+    await hub.decide(founders, "SuspendCity", id);
+    assert.deepEqual([(await safetyOf(n)).missing, (await safetyOf(n)).safe], [BigInt(id), safe]);
+  }
+  // It takes nobody out of a set, and nobody else does either.
+  await refused("CityNotRemoved", expel(1n, n), 1n, 2n);
+  await named(n, [1n, 2n, 7n, 8n]);
+  const paused = hub.save();
+  await hub.tell(owner, "Applications", "suspend", n);
+  await hub.tell(owner, "Applications", "close", n);
+  hub.load(paused);
+  await hub.decide(founders, "RestoreCity", 2);
+  assert.equal((await safetyOf(n)).safe, true);
+  // One that is away may be exchanged by the owner: three others sign.
+  await change(n, [1n], [5n]);
+  await ready(5n, n);
+  await show(hub, await newHandover(hub, n, keys(2n, 7n, 8n)));
+  assert.equal((await safetyOf(n)).missing, 0n);
+  // All cities of a suspended member are away too.
+  await hub.decide(founders, "SuspendMember", 8);
+  assert.equal((await safetyOf(n)).missing, 1n);
+});
+
+/** A city of a founder's under a new key; `founders[8]` and on are the further ones, so that `keys` knows them. */
+async function rotateCity(city, words = {}) {
+  const { authority, card } = founders[city - 1];
+  const next = newCity({ network: NETWORK, member: card.member, ...words }, { authority });
+  const told = await hub.tell(authority.address, "Cities", "rotate", city, onChain(next.card), next.proof);
+  founders.push(next);
+  return told;
+}
+const rotate = (city, ...ns) => hub.tell(STRANGER, "Applications", "rotate", city, ns);
+/** Runs a test that adds cities. */
+const onHubWithMore = (name, body) =>
+  onHub(name, async () => {
+    try {
+      await body();
+    } finally {
+      founders.length = 8;
+    }
+  });
+
+onHubWithMore("a city goes on under a new key, and no owner is asked", async () => {
+  await hub.tell(founders[3], "Cities", "setOffer", 4, offerTuple(newOffer({ policy: 2n, listed: [1n] })));
+  const [n, other] = [await create(), await create({ cities: [1n, 2n, 3n, 5n] })];
+  await refused("UnknownCity", rotate(4n, n), 0n);
+  const before = (await hub.ask("Cities", "city", 4)).toObject();
+  const { result, events } = await rotateCity(4);
+  assert.equal(result, 9n);
+  assert.deepEqual(
+    events.map(({ name, args }) => [name, args[0]]),
+    [
+      ["Registered", 9n],
+      ["OfferChanged", 9n],
+      ["OfferChanged", 4n],
+      ["Rotated", 4n],
+    ],
+  );
+  assert.deepEqual(events[3].args, [4n, 9n]);
+  assert.equal(await hub.ask("Cities", "successorOf", 4), 9n);
+  assert.equal(await hub.ask("Cities", "successorOf", 9), 0n);
+  const [old, next] = [await hub.ask("Cities", "city", 4), await hub.ask("Cities", "city", 9)];
+  assert.deepEqual(next.offer.toArray(true), before.offer.toArray(true));
+  assert.deepEqual([old.offer.policy, [...old.offer.listed], old.status], [0n, [], 1n]);
+  assert.deepEqual([next.member, next.place], [4n, old.place]);
+  // Its offer may exclude by now whose applications it hosts.
+  await hub.tell(founders[3], "Cities", "setOffer", 9, offerTuple(newOffer({ policy: 0n })));
+  const passed = [0n, 99n, other];
+  assert.deepEqual(said(await rotate(4n, ...passed)), []);
+  await refused("TooMany", rotate(4n, ...Array(257).fill(n)), 257n, 256n);
+  assert.deepEqual(said(await rotate(4n, ...passed, n, n)), [
+    ["Placed", n, 9n],
+    ["Changing", n, 1n],
+  ]);
+  assert.deepEqual(await changeOf(n), { ...NONE, stage: 1n, since: hub.now, leaving: [4n], joining: [9n] });
+  for (const city of [4n, 9n]) await holds(city, n);
+  await ready(9n, n);
+  await named(n, [1n, 2n, 3n, 9n]);
+  // The lost key does not have to sign.
+  await show(hub, await newHandover(hub, n, keys(1n, 2n, 3n)));
+  for (const [city, ...ns] of [[4n], [9n, n]]) await holds(city, ...ns);
+  const began = await hub.ask("Applications", "genesisOf", n);
+  assert.ok(began.validators.includes(before.node));
+  assert.deepEqual(said(await rotate(4n, n)), []);
+});
+
+onHubWithMore(
+  "only its member has a city go on under another key, once proven, at the same place",
+  async () => {
+    const make = (words, as) => newCity({ network: NETWORK, member: founders[3].card.member, ...words }, as);
+    const of4 = { authority: founders[3].authority };
+    const tell = (from, city, { card, proof }) =>
+      hub.tell(from, "Cities", "rotate", city, onChain(card), proof);
+    const good = make({}, of4);
+    await refused("NotTheCitysMember", tell(founders[4], 4, good), 4n);
+    await refused("NotAMember", tell(STRANGER, 4, good), STRANGER);
+    await refused("NotAMember", tell(founders[3].node.address, 4, good));
+    await refused("UnknownCity", tell(founders[3], 99, good), 99n);
+    const used = { ...of4, node: founders[3].node };
+    for (const [error, card] of [
+      ["BadPlace", make({ place: "CN HGH" }, of4)],
+      ["NodeKeyUsed", make({}, used)],
+      ["WrongNetwork", make({ network: ZeroHash }, of4)],
+      ["NotTheCardsMember", make({ member: "Another" }, of4)],
+      ["NotTheCardsMember", make({})],
+      ["CardNotProven", { ...good, proof: make({}, of4).proof }],
+    ]) {
+      await refused(error, tell(founders[3], 4, card));
+    }
+    await hub.decide(founders, "SetParameter", parameterName("citiesPerMember"), 1n);
+    await refused("TooMany", tell(founders[3], 4, good), 2n, 1n);
+    await hub.decide(founders, "SetParameter", parameterName("citiesPerMember"), 3n);
+    await hub.decide(founders, "SuspendCity", 4);
+    await refused("CityNotActive", tell(founders[3], 4, good), 4n, 2n);
+    await hub.decide(founders, "RestoreCity", 4);
+    await tell(founders[3], 4, good);
+    await refused("NodeKeyUsed", tell(founders[3], 4, good));
+  },
+);
+
+onHubWithMore(
+  "a rotation that is not named gives way to its owner and to a removal, and is begun again",
+  async () => {
+    const n = await create();
+    await rotateCity(4);
+    const left = [
+      ["Left", n, 9n],
+      ["Changing", n, 0n],
+    ];
+    const begun = async () => {
+      await rotate(4n, n);
+      return hub.save();
+    };
+    const moment = await begun();
+    assert.deepEqual(said(await change(n, [4n], [5n])), [...left, ["Placed", n, 5n], ["Changing", n, 1n]]);
+    await holds(9n);
+    // The owner's own change does not give way.
+    await refused("WrongApplicationStatus", change(n, [1n], [6n]), n, 2n, 2n);
+    hub.load(moment);
+    assert.deepEqual(said(await hub.tell(owner, "Applications", "suspend", n)), [
+      ...left,
+      ["ApplicationStatus", n, 3n],
+    ]);
+    assert.deepEqual(said(await rotate(4n, n)), []);
+    await hub.tell(owner, "Applications", "resume", n);
+    await begun();
+    assert.deepEqual(said(await cancel(n)), left);
+    await begun();
+    await refused("NotTheOwner", change(n, [4n], [5n], { from: founders[3] }), n);
+    await remove(4);
+    assert.deepEqual(said(await expel(4n, n)), [...left, ["Changing", n, 2n], ["Unsafe", n]]);
+    hub.load(moment);
+    // Named, it stays.
+    await ready(9n, n);
+    await refused("WrongApplicationStatus", change(n, [1n], [5n]), n, 2n, 2n);
+    await refused("TooLateToCancel", cancel(n), n);
+    hub.load(moment);
+    // A new key that is lost too, or does not stay, has another one.
+    await cancel(n);
+    await hub.decide(founders, "SuspendCity", 9);
+    await refused("CityNotActive", rotate(4n, n), 9n, 2n);
+    await rotateCity(4);
+    await hub.tell(founders[3], "Cities", "setOffer", 10, offerTuple(newOffer({ chains: 0n })));
+    await refused("NoCapacity", rotate(4n, n), 10n, 2n, 1n, 0n);
+    await hub.tell(founders[3], "Cities", "setOffer", 10, offerTuple(newOffer()));
+    await rotate(4n, n);
+    await ready(10n, n);
+    await show(hub, await newHandover(hub, n, keys(1n, 2n, 3n)));
+    await named(n, [1n, 2n, 3n, 10n]);
+    await holds(4n);
+  },
+);
+
+onHubWithMore("a chain of one city goes on under a new key, which its old one certifies", async () => {
+  const n = await create({ cities: [4n], allowConcentration: true });
+  await rotateCity(4);
+  await rotate(4n, n);
+  await ready(9n, n);
+  assert.equal((await safetyOf(n)).allowConcentration, true);
+  await refused("NotProven", show(hub, await newHandover(hub, n, keys(9n))), n, 4n);
+  await show(hub, await newHandover(hub, n, keys(4n)));
+  await named(n, [9n]);
+  await hub.tell(founders[3], "Cities", "setOffer", 4, offerTuple(newOffer()));
+  // The city that offers itself again is joined by the owner's word alone.
+  await change(n, [], [4n], { concentrated: true });
+  await ready(4n, n);
+  await show(hub, await newHandover(hub, n, keys(9n), { height: 2n }));
+  // Where both are, nothing is rotated.
+  assert.deepEqual(said(await rotate(4n, n)), []);
+});
+
+test("what a change costs at 4, 13 and 31 cities, and the expulsion of one from 190 applications", async () => {
   const cities = Array.from({ length: 31 }, () => newCity());
   const large = await Hub.founded(cities);
   const [first] = cities;
@@ -740,12 +1013,25 @@ test("what a change costs at 4, 13 and 31 cities, and the expulsion of one from 
   large.load(moment);
   await large.decide(cities, "SetParameter", parameterName("creationsPerDay"), 1_000n);
   const ns = [];
-  for (let i = 0; i < 200; ++i) ns.push((await place(4)).result);
+  for (let i = 0; i < 190; ++i) ns.push((await place(4)).result);
   await large.decide(cities, "RemoveCity", 2);
-  const half = await large.tell(first, "Applications", "expel", 2, ns.slice(0, 100));
-  const rest = await large.tell(first, "Applications", "expel", 2, ns.slice(100));
-  console.log(`200 applications expel a city in two transactions: ${half.gas} and ${rest.gas} gas`);
+  const half = await large.tell(first, "Applications", "expel", 2, ns.slice(0, 95));
+  const rest = await large.tell(first, "Applications", "expel", 2, ns.slice(95));
+  console.log(`95 and 95 applications expel a city: ${half.gas} and ${rest.gas} gas`);
   assert.ok(half.gas < TRANSACTION_GAS && rest.gas < TRANSACTION_GAS);
+  const expelled = large.save();
+  large.load(moment);
+  const rotated = [];
+  for (let i = 0; i < 100; ++i) rotated.push((await place(4)).result);
+  const next = newCity(
+    { network: NETWORK, member: cities[1].card.member },
+    { authority: cities[1].authority },
+  );
+  await large.tell(cities[1], "Cities", "rotate", 2, onChain(next.card), next.proof);
+  const turned = await large.tell(first, "Applications", "rotate", 2, rotated.slice(0, 75));
+  console.log(`75 applications rotate a city: ${turned.gas} gas`);
+  assert.ok(turned.gas < TRANSACTION_GAS);
+  large.load(expelled);
   const shown = [];
   for (const n of ns.slice(0, 64)) shown.push(await newHandover(large, n, nodes.slice(0, 3)));
   const all = await large.tell(ZeroAddress, "Applications", "show", shown.map(handoverTuple));

@@ -108,7 +108,7 @@ export class Model {
     const lacking = this.lacking(cities, by, wanted) ?? this.concentration(cities, concentrated);
     if (lacking) return lacking;
     const words = { first: cities, wanted, status: ACTIVE, closedAt: 0, change: null, height: 0 };
-    this.applications.push({ name, owner: by, cities, ...words });
+    this.applications.push({ name, owner: by, cities, allowed: Boolean(concentrated), ...words });
     this.place(this.applications.length, cities);
     return null;
   }
@@ -120,7 +120,8 @@ export class Model {
       if (!city) return "UnknownCity";
       if (this.cityStatus(city) !== ACTIVE) return "CityNotActive";
       const { policy, listed } = city.offer;
-      const offered = policy === 1 || (policy === 2 && (city.member === by || listed.includes(by)));
+      const offered =
+        by === 0 || policy === 1 || (policy === 2 && (city.member === by || listed.includes(by)));
       if (!offered) return "NotOffered";
       const short = RESOURCES.some(
         (resource) => city.taken[resource] + wanted[resource] > city.offer[resource],
@@ -163,11 +164,23 @@ export class Model {
     list.pop();
   }
 
-  change({ by, n, leaving, joining, concentrated }) {
-    const refused = this.owned({ by, n }, [ACTIVE]);
-    if (refused) return refused;
+  /** A rotation whose new key does not hold the chain yet gives way to what the owner does, if that is possible. */
+  givenWay({ by, n }, act) {
+    const before = this.copy();
+    const { change, owner } = this.applications[n - 1] ?? {};
+    if (owner === by && change?.rotation && change.stage === 1) this.cancel(n);
+    const refused = this.owned({ by, n }, [ACTIVE]) ?? act();
+    if (refused) Object.assign(this, before);
+    return refused;
+  }
+
+  change(operation) {
+    return this.givenWay(operation, () => this.changeNow(operation));
+  }
+
+  changeNow({ n, leaving, joining, concentrated }) {
     const application = this.applications[n - 1];
-    const { cities, wanted } = application;
+    const { cities, wanted, owner } = application;
     if (leaving.length + joining.length === 0) return "NothingChanges";
     if (leaving.length > Math.max(1, mayFail(cities))) return "TooManyLeave";
     if (cities.length === leaving.length && joining.length === 0) return "NoCityLeft";
@@ -176,11 +189,11 @@ export class Model {
       return "NotPlaced";
     }
     const next = [...cities.filter((id) => !leaving.includes(id)), ...joining];
-    const lacking = this.lacking(joining, by, wanted) ?? this.concentration(next, concentrated);
+    const lacking = this.lacking(joining, owner, wanted) ?? this.concentration(next, concentrated);
     if (lacking) return lacking;
     this.place(n, joining);
     application.status = CHANGING;
-    application.change = { stage: 1, leaving, joining, ready: [] };
+    application.change = { stage: 1, leaving, joining, ready: [], allowed: Boolean(concentrated) };
     if (joining.length === 0) this.name(application);
     return null;
   }
@@ -190,6 +203,7 @@ export class Model {
     const { change, cities } = application;
     change.stage = 2;
     change.before = cities;
+    application.allowed = change.allowed;
     application.cities = [...cities.filter((id) => !change.leaving.includes(id)), ...change.joining];
   }
 
@@ -228,10 +242,66 @@ export class Model {
       if (application.change?.stage === 1) this.cancel(n);
       if (application.status !== ACTIVE) continue;
       application.status = CHANGING;
-      application.change = { leaving: [city], joining: [], ready: [] };
+      application.change = { leaving: [city], joining: [], ready: [], allowed: application.allowed };
       this.name(application);
     }
     return null;
+  }
+
+  /** The city goes on as a new one, which offers what it offered. */
+  rotateCity(operation) {
+    const refused = this.ownCity(operation);
+    if (refused) return refused;
+    const old = this.cities[operation.city - 1];
+    this.cities.push(city(old.member, old.offer));
+    this.placed.push([]);
+    old.successor = this.cities.length;
+    Object.assign(old.offer, { policy: 0, listed: [] });
+    return null;
+  }
+
+  rotate({ city, ns }) {
+    const successor = this.cities[city - 1]?.successor;
+    if (!successor) return "UnknownCity";
+    const before = this.copy();
+    for (const n of ns) {
+      const application = this.applications[n - 1];
+      if (application?.status !== ACTIVE) continue;
+      const { cities, wanted, allowed } = application;
+      if (!cities.includes(city) || cities.includes(successor)) continue;
+      const lacking = this.lacking([successor], 0, wanted);
+      if (lacking) {
+        Object.assign(this, before);
+        return lacking;
+      }
+      this.place(n, [successor]);
+      const change = { stage: 1, leaving: [city], joining: [successor], ready: [], allowed, rotation: true };
+      Object.assign(application, { status: CHANGING, change });
+    }
+    return null;
+  }
+
+  /** What the cities of an application bear: tried out, one set of institutions after the other. */
+  safety({ cities, allowed }) {
+    const members = [...new Set(cities.map((id) => this.cities[id - 1].member))];
+    const citiesMayFail = mayFail(cities);
+    const bears = (count) =>
+      subsets(members, count).every(
+        (failed) =>
+          cities.filter((id) => failed.includes(this.cities[id - 1].member)).length <= citiesMayFail,
+      );
+    let institutionsMayFail = 0;
+    while (institutionsMayFail < members.length && bears(institutionsMayFail + 1)) ++institutionsMayFail;
+    const missing = cities.filter((id) => this.cityStatus(this.cities[id - 1]) !== ACTIVE).length;
+    return {
+      safe: missing <= citiesMayFail && (institutionsMayFail > 0 || allowed),
+      allowConcentration: allowed,
+      cities: cities.length,
+      missing,
+      citiesMayFail,
+      institutions: members.length,
+      institutionsMayFail,
+    };
   }
 
   show({ n, height, signed }) {
@@ -261,9 +331,10 @@ export class Model {
   }
 
   suspend(operation) {
-    const refused = this.owned(operation, [ACTIVE]);
-    if (!refused) this.applications[operation.n - 1].status = CHAIN_SUSPENDED;
-    return refused;
+    return this.givenWay(operation, () => {
+      this.applications[operation.n - 1].status = CHAIN_SUSPENDED;
+      return null;
+    });
   }
 
   resume(operation) {
@@ -401,6 +472,14 @@ export class Model {
   }
 }
 
+/** All ways to pick `count` of a list. */
+function subsets(list, count) {
+  if (count === 0) return [[]];
+  return list.flatMap((first, index) =>
+    subsets(list.slice(index + 1), count - 1).map((it) => [first, ...it]),
+  );
+}
+
 const city = (member, offer) => ({
   member,
   status: ACTIVE,
@@ -440,8 +519,18 @@ export async function perform(hub, actors, operation) {
         await hub.tell(actors[operation.city - 1].node.address, "Applications", "ready", operation.ns);
         break;
       case "expel":
-        await hub.tell(from, "Applications", "expel", operation.city, operation.ns);
+      case "rotate":
+        await hub.tell(from, "Applications", operation.op, operation.city, operation.ns);
         break;
+      case "rotateCity": {
+        const member = actors[operation.by - 1];
+        const words = { network: NETWORK, member: member.card.member };
+        const next = newCity(words, { authority: member.authority });
+        await hub.tell(from, "Cities", "rotate", operation.city, onChain(next.card), next.proof);
+        // The actors are members' first cities, then further ones by number.
+        actors.push(next);
+        break;
+      }
       case "show": {
         const { n, height, signed } = operation;
         // Of a chain that does not exist there is nothing to name.
@@ -501,6 +590,13 @@ export async function compare(hub, model) {
     const named = shown.validators.map((node) => [node, 1n]);
     assert.equal(shown.setHash, setHash(named), `set of application ${index + 1}`);
     const apart = await compareChange(hub, index + 1, expected, shown);
+    const safety = (await hub.ask("Applications", "safetyOf", index + 1)).toObject();
+    for (const [what, value] of Object.entries(model.safety(expected)))
+      assert.equal(
+        typeof value === "number" ? Number(safety[what]) : safety[what],
+        value,
+        `${what} of ${index + 1}`,
+      );
     if (expected.status === CLOSED) continue;
     for (const id of [...expected.cities, ...apart]) {
       placedOn[id - 1].push(index + 1);
@@ -549,7 +645,10 @@ async function compareChange(hub, n, expected, { status, cities }) {
   // Not from the model: a change is over or not, and leaves the cities before a quorum that stays.
   assert.equal(stage !== 0, Number(status) === CHANGING);
   const before = stage === 2 ? cities.length - joining.length + leaving.length : cities.length;
-  assert.ok(leaving.length <= Math.max(1, Math.floor((before - 1) / 3)), `too many leave ${n}`);
+  const most = Math.max(1, Math.floor((before - 1) / 3));
+  assert.ok(leaving.length <= most, `too many leave ${n}`);
+  // All that a change names: what a set may hold, and those that may leave it.
+  assert.ok(new Set([...cities, ...leaving, ...joining]).size <= 100 + most, `too many for ${n}`);
   return stage === 1 ? joining : leaving;
 }
 
@@ -558,7 +657,9 @@ const ascending = (numbers) => [...numbers].map(Number).sort((a, b) => a - b);
 /** Does one operation on both, and asserts that they agree on it. */
 export async function step(hub, actors, model, operation) {
   const { op } = operation;
-  const moved = ["change", "ready", "expel", "show"].includes(op) ? await named(hub, operation) : [];
+  const moved = ["change", "ready", "expel", "rotate", "show"].includes(op)
+    ? await named(hub, operation)
+    : [];
   const expected = model.apply(operation);
   const found = await perform(hub, actors, operation);
   assert.equal(found, expected, JSON.stringify(operation));

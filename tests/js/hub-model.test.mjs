@@ -21,8 +21,16 @@ function anyChange({ next, pick }, model, { by, n }) {
   const ns = [n, 1 + next(model.applications.length)];
   const few = (list, most) => [...new Set(Array.from({ length: next(most + 1) }, () => pick(list)))];
   const removed = all.filter((id) => model.cityStatus(model.cities[id - 1]) === 3);
+  const rotated = all.filter((id) => model.cities[id - 1].successor);
+  if (rotated.length > 0 && next(5) === 0) return { op: "rotate", by, city: pick(rotated), ns };
   if (removed.length > 0 && next(6) === 0) return { op: "expel", by, city: pick(removed), ns };
-  switch (next(10)) {
+  switch (next(12)) {
+    case 11:
+      return { op: "rotate", by, city, ns };
+    case 10:
+      // Each is a city that offers nothing any more.
+      if (next(3) > 0) break;
+      return { op: "rotateCity", by: next(4) === 0 ? by : model.cities[city - 1].member, city };
     case 0:
       return { op: "expel", by, city, ns };
     case 1:
@@ -123,7 +131,7 @@ test(`random sequences do what the model says, seed ${SEED}`, async () => {
   }
   // A test that only ever met refusals would show nothing. What ends an application or a change is rare enough to be
   // missing by chance: the exhaustive sequences have it.
-  for (const op of ["create", "offer", "propose", "vote", "change", "ready", "show"])
+  for (const op of ["create", "offer", "propose", "vote", "change", "ready", "show", "rotateCity"])
     assert.ok(results.get(`${op}: done`) > 0, op);
   console.log(`seed ${SEED}: ${[...results].map(([key, count]) => `${key} ${count}`).join(", ")}`);
 });

@@ -82,6 +82,58 @@ test("a network is founded once, by the system alone, and with sound cards", asy
   }
 });
 
+test("a network is founded with other parameters than the defaults, within their bounds", async () => {
+  const cities = newCities(4);
+  const empty = await Hub.installed();
+  const founding = [NETWORK, PREFIX, HUB_RECORD, cities.map((it) => [onChain(it.card), it.proof])];
+  const found = (settings, from = SYSTEM) => {
+    const named = settings.map(([name, value]) => [parameterName(name), value]);
+    return empty.tell(from, "Governance", "foundWith", [...founding, offerTuple(newOffer())], named);
+  };
+  const cases = [
+    ["ParameterOutOfRange", [["threshold", 499n]], [parameterName("threshold"), 499n, 500n, 999n]],
+    ["ParameterOutOfRange", [["quorum", 1_001n]]],
+    ["ParameterOutOfRange", [["timeLock", 90n * DAY + 1n]]],
+    ["ParameterOutOfRange", [["votingPeriod", 0n]]],
+    ["ParameterOutOfRange", [["minimumMembers", 5n]], [parameterName("minimumMembers"), 5n, 1n, 4n]],
+    ["UnknownParameter", [["colour", 1n]], [parameterName("colour")]],
+    [
+      "PayloadNotCanonical",
+      [
+        ["timeLock", 1n],
+        ["timeLock", 2n],
+      ],
+    ],
+    [
+      "PayloadNotCanonical",
+      [
+        ["votingPeriod", DAY],
+        ["timeLock", 2n],
+      ],
+    ],
+    ["PayloadNotCanonical", [["", 1n]]],
+  ];
+  for (const [error, settings, args = []] of cases) await refused(error, found(settings), ...args);
+  await refused("NotAllowed", found([], cities[0].authority.address));
+  const chosen = { quorum: 0n, threshold: 666n, timeLock: 2n * DAY, votingPeriod: 3n * DAY };
+  const { events } = await found(Object.entries(chosen));
+  const set = events.filter(({ name }) => name === "ParameterSet").map(({ args }) => args);
+  assert.deepEqual(
+    set,
+    Object.entries(chosen).map(([name, value]) => [parameterName(name), value]),
+  );
+  const defaults = await hub.ask("Governance", "parameters");
+  for (const [index, { name, value }] of (await empty.ask("Governance", "parameters")).entries()) {
+    const own = Object.entries(chosen).find(([text]) => parameterName(text) === name);
+    assert.equal(value, own?.[1] ?? defaults[index].value);
+  }
+  await refused("FoundedAlready", found([]));
+  await refused("FoundedAlready", empty.found({ cities }));
+  const id = await empty.propose(cities[0], "SuspendCity", 1);
+  for (const city of cities.slice(0, 3)) await empty.vote(city, id);
+  await refused("TimeLocked", empty.tell(cities[0], "Governance", "execute", id), id, empty.now + 2n * DAY);
+});
+
 test("31 founders are a network within the gas of a system call; code is within EIP-170", async () => {
   const large = await Hub.installed();
   const { gas } = await large.found({ cities: newCities(31) });

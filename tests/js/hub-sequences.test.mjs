@@ -153,3 +153,53 @@ test("every sequence of 5 steps of a change on four cities of six, where one tha
     assert.ok(figures.outcomes.get(outcome) > 0, outcome);
   }
 });
+
+test("every sequence of 4 steps of a rotation on four cities of five, beside what its owner and members do", async () => {
+  const network = await begin(4, 5);
+  const want = { gasPerSecond: 1, bytesStored: 1, blocksPerSecond: 1 };
+  const before = [
+    { op: "offer", by: 4, city: 4, offer: { chains: 1 } },
+    { op: "create", by: 1, name: "one", cities: [1, 2, 3, 4], want },
+    { op: "rotateCity", by: 4, city: 4 },
+    { op: "propose", by: 1, kind: "RemoveCity", target: 4 },
+    ...[1, 2, 3, 5].map((by) => ({ op: "vote", by, id: 1, support: true })),
+  ];
+  for (const operation of before) await step(network.hub, network.cities, network.model, operation);
+  const change = (leaving, joining) => ({ op: "change", by: 1, n: 1, leaving, joining, concentrated: true });
+  const alphabet = [
+    { op: "rotate", by: 2, city: 4, ns: [1] },
+    { op: "rotate", by: 2, city: 3, ns: [1] },
+    { op: "ready", city: 6, ns: [1] },
+    { op: "show", n: 1, height: 1, signed: [1, 2, 3] },
+    { op: "show", n: 1, height: 2, signed: [1, 2, 6] },
+    change([1], [5]),
+    change([4], [6]),
+    { op: "offer", by: 4, city: 6, offer: { chains: 1, policy: 1 } },
+    { op: "cancelChange", by: 1, n: 1 },
+    { op: "suspend", by: 1, n: 1 },
+    { op: "suspend", by: 2, n: 1 },
+    { op: "close", by: 1, n: 1 },
+    { op: "execute", by: 1, id: 1 },
+    { op: "expel", by: 2, city: 4, ns: [1] },
+    { op: "create", by: 4, name: "two", cities: [1, 2, 3, 6], want },
+  ];
+  const figures = await exhaust(network, alphabet, 4);
+  console.log(shown(figures));
+  for (const outcome of [
+    "rotate: done",
+    "rotate: UnknownCity",
+    "rotate: NoCapacity",
+    "ready: done",
+    "show: done",
+    "show: NotProven",
+    "change: done",
+    "suspend: done",
+    "suspend: NotTheOwner",
+    "cancelChange: done",
+    "close: done",
+    "expel: done",
+    "create: NoCapacity",
+  ]) {
+    assert.ok(figures.outcomes.get(outcome) > 0, outcome);
+  }
+});
