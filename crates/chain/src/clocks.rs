@@ -10,6 +10,15 @@ use alloy_primitives::Address;
 /// From how many milliseconds on an operator is told: where this city's blocks begin to be untimely elsewhere.
 const FAR_MS: i64 = 500;
 
+/// How this clock is to the others'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// They are this much ahead of it, in milliseconds; less than zero: behind.
+    Far { ahead_ms: i64 },
+    /// It is right enough.
+    Near,
+}
+
 /// The clocks of one chain's validators.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clocks {
@@ -19,22 +28,25 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    /// A fresh block of `proposer` with time `block_ms` came at `now_ms`. By how much the others' clocks are ahead of this
-    /// one (less than zero: behind), when that is far and was not before; `others` is how many there are.
+    /// A fresh block of `proposer` with time `block_ms` came at `now_ms`; `others` is how many there are. What is seen, when that is
+    /// not what was seen before.
     pub(crate) fn saw(
         &mut self,
         proposer: Address,
         block_ms: u64,
         now_ms: u64,
         others: usize,
-    ) -> Option<i64> {
+    ) -> Option<Seen> {
         self.ahead_ms
             .insert(proposer, block_ms.wrapping_sub(now_ms).cast_signed());
         let median = self.median(others)?;
         let is_far = median.unsigned_abs() > FAR_MS.unsigned_abs();
-        let is_new = is_far && !self.was_far;
-        self.was_far = is_far;
-        is_new.then_some(median)
+        let was_far = std::mem::replace(&mut self.was_far, is_far);
+        match (was_far, is_far) {
+            (false, true) => Some(Seen::Far { ahead_ms: median }),
+            (true, false) => Some(Seen::Near),
+            _ => None,
+        }
     }
 
     /// Forgets the clocks of those who are not validators any more.
@@ -62,7 +74,7 @@ impl Clocks {
 mod tests {
     use alloy_primitives::Address;
 
-    use super::Clocks;
+    use super::{Clocks, Seen};
 
     const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
 
@@ -85,11 +97,13 @@ mod tests {
         let (now, wrong) = (1_700_000_000_000, 1_700_000_000_000 + YEAR_MS);
         assert_eq!(clocks.saw(city(1), now, wrong, 3), None);
         let behind = -i64::try_from(YEAR_MS).expect("fits");
-        assert_eq!(clocks.saw(city(2), now, wrong, 3), Some(behind));
+        assert_eq!(
+            clocks.saw(city(2), now, wrong, 3),
+            Some(Seen::Far { ahead_ms: behind })
+        );
         assert_eq!(clocks.saw(city(3), now, wrong, 3), None, "told");
-        for n in 1..=3 {
-            assert_eq!(clocks.saw(city(n), now + 9, now + 10, 3), None);
-        }
+        let right = (1..=3).map(|n| clocks.saw(city(n), now + 9, now + 10, 3));
+        assert_eq!(right.collect::<Vec<_>>(), [None, Some(Seen::Near), None]);
         for n in 1..=2 {
             clocks.saw(city(n), now, wrong, 3);
         }

@@ -110,15 +110,15 @@ impl Timer {
 /// What an operator should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The clock is behind the latest block.
+    /// The clock is behind the latest block, or is not any more.
     ClockBehind {
-        /// By how many milliseconds.
-        by_ms: u64,
+        /// By how many milliseconds; `None`: it is right again.
+        by_ms: Option<u64>,
     },
-    /// The clock is far from the median of the other validators'.
+    /// The clock is far from the median of the other validators', or is not any more.
     ClockFar {
-        /// By how many milliseconds theirs are ahead; less than zero: behind.
-        ahead_ms: i64,
+        /// By how many milliseconds theirs are ahead, less than zero: behind; `None`: it is right again.
+        ahead_ms: Option<i64>,
     },
     /// A message of another city was refused.
     Refused {

@@ -91,6 +91,8 @@ pub struct Engine {
     early: BTreeMap<Address, Outline>,
     waking: Waking,
     clocks: Clocks,
+    /// Whether the clock was behind the latest block when this city was to propose last.
+    clock_is_behind: bool,
     delays: Delays,
     /// Validators of whom anything was heard since a turn of theirs passed without a block.
     heard: BTreeSet<Address>,
@@ -163,6 +165,7 @@ impl Engine {
             early: BTreeMap::new(),
             waking: Waking::default(),
             clocks: Clocks::default(),
+            clock_is_behind: false,
             delays: Delays::new(timeouts, others),
             heard: BTreeSet::new(),
             following: Following::default(),
@@ -264,9 +267,15 @@ impl Engine {
         self.allowance.set(rate);
     }
 
-    /// Says whether the city has time to spare, so that the chain may take more than its rate.
-    pub const fn lend(&mut self, lent: bool) {
-        self.allowance.lend(lent);
+    /// Says at `now_ms` whether the city has time to spare, so that the chain may take more than its rate.
+    pub fn lend(&mut self, lent: bool, now_ms: u64) {
+        self.allowance.lend(lent, now_ms);
+    }
+
+    /// Whether this city signs nothing yet, for it does not remember what it signed.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.silence.is_some()
     }
 
     /// Whether the chain took more than its rate, and waits for that.

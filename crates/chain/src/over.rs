@@ -8,7 +8,10 @@
 //! A city may sign nothing twice, whatever it has forgotten: before the rows of a chain go, the row of this module says up to
 //! which height it may have signed, and from where on the log counts. It stays for ever.
 
+use std::sync::Arc;
+
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
+use parking_lot::Mutex;
 use store::Position;
 use store::tables::{Batch, Tables, TablesError};
 use types::ChainId;
@@ -98,94 +101,175 @@ pub fn all(tables: &dyn Tables) -> Result<Vec<(ChainId, u64)>, TablesError> {
     Ok(found)
 }
 
-/// Keeps in mind since when a chain is over here; with `None`, that it is not.
-///
-/// # Errors
-///
-/// [`TablesError`].
-pub fn set_since(
-    tables: &dyn Tables,
-    chain_id: ChainId,
-    since_ms: Option<u64>,
-) -> Result<(), TablesError> {
-    let before = find(tables, chain_id)?;
-    let over = Over { since_ms, ..before };
-    if over == before {
-        return Ok(());
+/// The rows of this module, read and written by one at a time.
+#[derive(Debug)]
+pub struct Register {
+    tables: Arc<dyn Tables>,
+    /// Held from reading a row to writing it.
+    writing: Mutex<()>,
+}
+
+impl Register {
+    /// Of these tables; make one of each.
+    #[must_use]
+    pub const fn new(tables: Arc<dyn Tables>) -> Self {
+        Self {
+            tables,
+            writing: Mutex::new(()),
+        }
     }
-    let mut batch = Batch::default();
-    put(&mut batch, chain_id, over);
-    tables.commit(batch)
-}
 
-/// The engine of a chain that is over ended with a height open perhaps: from now on this city keeps silent up to `silent_to`
-/// (0: it does not know up to where), and what the log has before `log_from` is of no account.
-///
-/// # Errors
-///
-/// [`TablesError`].
-pub fn ended(
-    tables: &dyn Tables,
-    chain_id: ChainId,
-    silent_to: u64,
-    log_from: Position,
-) -> Result<(), TablesError> {
-    let over = Over {
-        silent_to: Some(silent_to),
-        log_from,
-        ..find(tables, chain_id)?
-    };
-    let mut batch = Batch::default();
-    put(&mut batch, chain_id, over);
-    tables.commit(batch)
-}
+    /// Keeps in mind since when a chain is over here; with `None`, that it is not. Says whether that is new.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn set_since(&self, chain_id: ChainId, since_ms: Option<u64>) -> Result<bool, TablesError> {
+        self.change(chain_id, |over| {
+            let is_new = over.since_ms.is_some() != since_ms.is_some();
+            if is_new {
+                over.since_ms = since_ms;
+            }
+            is_new
+        })
+    }
 
-/// Removes the rows of a chain that is over: first that it is here, with what is kept in mind for ever; then the others, a
-/// bounded number in a batch. `silent_to` as in [`ended`], if that was not said; the log ends at `log_end`. Whoever calls sees
-/// to it that nothing reads or writes the chain. May be called again after a crash, and when nothing is left.
-///
-/// # Errors
-///
-/// [`TablesError`].
-pub fn remove(
-    tables: &dyn Tables,
-    chain_id: ChainId,
-    silent_to: Option<u64>,
-    log_end: Position,
-) -> Result<(), TablesError> {
-    let mut over = find(tables, chain_id)?;
-    let snapshot = tables.snapshot();
-    if snapshot.get(&rows::hosted_key(chain_id))?.is_some() {
+    /// The engine of a chain that is over ended with a height open perhaps: from now on this city keeps silent up to
+    /// `silent_to` (0: it does not know up to where), and what the log has before `log_from` is of no account. The log must
+    /// be synced up to there.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn ended(
+        &self,
+        chain_id: ChainId,
+        silent_to: u64,
+        log_from: Position,
+    ) -> Result<(), TablesError> {
+        self.change(chain_id, |over| {
+            over.silent_to = longer(over.silent_to, Some(silent_to));
+            over.log_from = log_from;
+        })
+    }
+
+    /// A chain that goes on has reached the height up to which this city was silent.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn spoke(&self, chain_id: ChainId) -> Result<(), TablesError> {
+        self.change(chain_id, |over| {
+            if over.since_ms.is_none() {
+                over.silent_to = None;
+            }
+        })
+    }
+
+    /// The log was lost, and another one begins: none of these rows knows any more what was signed. Durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn log_lost(&self) -> Result<(), TablesError> {
+        let _writing = self.writing.lock();
+        let mut batch = Batch::default();
+        for row in self.tables.snapshot().range(&rows::OVER, &rows::OVER_END) {
+            let (key, value) = row?;
+            let over = Over {
+                since_ms: Over::from_row(&value).and_then(|over| over.since_ms),
+                silent_to: Some(0),
+                log_from: Position::default(),
+            };
+            batch.put(key.to_vec(), over.to_row());
+        }
+        self.tables.commit(batch)?;
+        self.tables.flush()
+    }
+
+    /// Begins to remove a chain that is over: it is not here any more, and what this city may have signed is kept in mind for
+    /// ever; `silent_to` as in [`Register::ended`], if that was not said. The log is synced, and ends at `log_end`.
+    /// Whoever calls sees to it that nothing reads or writes the chain. Does nothing when that was done before.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn forget(
+        &self,
+        chain_id: ChainId,
+        silent_to: Option<u64>,
+        log_end: Position,
+    ) -> Result<(), TablesError> {
+        let _writing = self.writing.lock();
+        let tables = &*self.tables;
+        let snapshot = tables.snapshot();
+        if snapshot.get(&rows::hosted_key(chain_id))?.is_none() {
+            return Ok(());
+        }
+        let mut over = find(tables, chain_id)?;
         let tip = snapshot.get(&Keys(chain_id).tip())?;
         let tip = tip.and_then(|row| Tip::from_row(&row));
         // A height is begun above the tip alone.
         let signed = tip.map_or(0, |tip| tip.number.saturating_add(1));
-        over.silent_to = silent_to.or(over.silent_to).or(Some(signed));
+        over.silent_to = longer(longer(over.silent_to, silent_to), Some(signed));
         over.log_from = log_end;
         let mut batch = Batch::default();
         batch.delete(rows::hosted_key(chain_id));
         put(&mut batch, chain_id, over);
-        tables.commit(batch)?;
+        tables.commit(batch)
     }
-    drop(snapshot);
-    let (from, to) = Keys(chain_id).all();
-    loop {
-        let snapshot = tables.snapshot();
+
+    /// Removes some rows of a chain that was forgotten, from `from` on, or its first; gives from where to go on. With the last
+    /// ones nothing is over any more. May be begun again after a crash.
+    ///
+    /// # Errors
+    ///
+    /// [`TablesError`].
+    pub fn remove_some(
+        &self,
+        chain_id: ChainId,
+        from: Option<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>, TablesError> {
+        let (first, end) = Keys(chain_id).all();
         let mut batch = Batch::default();
-        let mut count = 0;
-        for row in snapshot.range(&from, &to).take(AT_ONCE) {
+        let snapshot = self.tables.snapshot();
+        for row in snapshot.range(&from.unwrap_or(first), &end).take(AT_ONCE) {
             batch.delete(row?.0.to_vec());
-            count += 1;
         }
-        if count == 0 {
-            break;
-        }
-        tables.commit(batch)?;
+        let last = batch.writes.last().map(|(key, _)| key.clone());
+        let Some(mut next) = last.filter(|_| batch.writes.len() == AT_ONCE) else {
+            self.tables.commit(batch)?;
+            return self.set_since(chain_id, None).map(|_| None);
+        };
+        self.tables.commit(batch)?;
+        next.push(0);
+        Ok(Some(next))
     }
-    over.since_ms = None;
-    let mut batch = Batch::default();
-    put(&mut batch, chain_id, over);
-    tables.commit(batch)
+
+    fn change<T>(
+        &self,
+        chain_id: ChainId,
+        change: impl FnOnce(&mut Over) -> T,
+    ) -> Result<T, TablesError> {
+        let _writing = self.writing.lock();
+        let before = find(&*self.tables, chain_id)?;
+        let mut over = before;
+        let answer = change(&mut over);
+        if over != before {
+            let mut batch = Batch::default();
+            put(&mut batch, chain_id, over);
+            self.tables.commit(batch)?;
+        }
+        Ok(answer)
+    }
+}
+
+/// The longer of two silences; one of which it is not known up to where is the longest.
+fn longer(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(0), _) | (_, Some(0)) => Some(0),
+        (one, other) => one.max(other),
+    }
 }
 
 fn put(batch: &mut Batch, chain_id: ChainId, over: Over) {
@@ -215,8 +299,8 @@ mod tests {
     }
 
     /// Block 0 of three chains with ids next to each other.
-    fn tables() -> SimulatedTables {
-        let tables = Disk::new(1).open_tables();
+    fn tables() -> Arc<SimulatedTables> {
+        let tables = Arc::new(Disk::new(1).open_tables());
         for n in 0..CHAINS {
             let genesis = Genesis {
                 record: Record::development(id(n), 1_700_000_000_000),
@@ -228,7 +312,7 @@ mod tests {
             let domain = Domain::new(id(n), genesis.network_id);
             let profile = Profile::causeway(genesis.record.clone(), domain, false);
             let state = State::new(id(n), History::All, 1 << 20);
-            genesis.write(&profile, &state, &tables).unwrap();
+            genesis.write(&profile, &state, &*tables).unwrap();
         }
         tables
     }
@@ -238,19 +322,33 @@ mod tests {
         tables.snapshot().range(&from, &to).count()
     }
 
+    fn register(tables: &Arc<SimulatedTables>) -> Register {
+        Register::new(Arc::clone(tables) as _)
+    }
+
+    fn remove(register: &Register, n: u64, log_end: u64) {
+        register.forget(id(n), None, Position(log_end)).unwrap();
+        let mut from = None;
+        while let Some(next) = register.remove_some(id(n), from).unwrap() {
+            from = Some(next);
+        }
+    }
+
     #[test]
     fn what_is_removed_leaves_what_was_signed_and_no_other_chain_loses_a_row() {
         let tables = tables();
-        let before = [0, 2].map(|n| rows_of(&tables, n));
-        set_since(&tables, id(1), Some(0)).unwrap();
-        assert_eq!(all(&tables).unwrap(), [(id(1), 0)]);
-        assert!(rows_of(&tables, 1) > 3, "nothing was removed yet");
+        let register = register(&tables);
+        let before = [0, 2].map(|n| rows_of(&*tables, n));
+        assert!(register.set_since(id(1), Some(0)).unwrap());
+        assert!(!register.set_since(id(1), Some(9)).unwrap());
+        assert_eq!(all(&*tables).unwrap(), [(id(1), 0)]);
+        assert!(rows_of(&*tables, 1) > 3, "nothing was removed yet");
 
-        remove(&tables, id(1), None, Position(77)).unwrap();
-        assert_eq!(rows_of(&tables, 1), 0);
-        assert_eq!([0, 2].map(|n| rows_of(&tables, n)), before);
-        assert!(all(&tables).unwrap().is_empty());
-        let hosted = crate::genesis::hosted(&tables).unwrap();
+        remove(&register, 1, 77);
+        assert_eq!(rows_of(&*tables, 1), 0);
+        assert_eq!([0, 2].map(|n| rows_of(&*tables, n)), before);
+        assert!(all(&*tables).unwrap().is_empty());
+        let hosted = crate::genesis::hosted(&*tables).unwrap();
         let hosted: Vec<ChainId> = hosted.iter().map(|it| it.record.chain_id).collect();
         assert_eq!(hosted, [id(0), id(2)]);
         let kept = Over {
@@ -258,32 +356,100 @@ mod tests {
             silent_to: Some(1),
             log_from: Position(77),
         };
-        assert_eq!(find(&tables, id(1)).unwrap(), kept);
+        assert_eq!(find(&*tables, id(1)).unwrap(), kept);
 
         // What is not here is not removed again, and what is kept in mind stays.
-        remove(&tables, id(1), None, Position(99)).unwrap();
-        assert_eq!(find(&tables, id(1)).unwrap(), kept);
+        remove(&register, 1, 99);
+        assert_eq!(find(&*tables, id(1)).unwrap(), kept);
     }
 
     #[test]
-    fn a_height_that_was_open_is_kept_in_mind_when_the_chain_comes_back() {
+    fn many_rows_go_in_parts() {
         let tables = tables();
-        set_since(&tables, id(1), Some(5)).unwrap();
-        ended(&tables, id(1), 0, Position(12)).unwrap();
-        set_since(&tables, id(1), None).unwrap();
-        let back = find(&tables, id(1)).unwrap();
+        let register = register(&tables);
+        let mut batch = Batch::default();
+        for number in 0..2 * u64::try_from(AT_ONCE).unwrap() {
+            batch.put(Keys(id(1)).at(crate::rows::Table::Body, number), vec![1]);
+        }
+        tables.commit(batch).unwrap();
+        register.set_since(id(1), Some(5)).unwrap();
+        register.forget(id(1), None, Position(1)).unwrap();
+        let second = register.remove_some(id(1), None).unwrap();
+        assert!(second.is_some() && rows_of(&*tables, 1) > AT_ONCE);
+        assert_eq!(all(&*tables).unwrap(), [(id(1), 5)], "some are left");
+        remove(&register, 1, 1);
+        assert_eq!(rows_of(&*tables, 1), 0);
+        assert!(rows_of(&*tables, 2) > 3);
+    }
+
+    #[test]
+    fn of_two_silences_the_longer_one_is_kept() {
+        for (one, other, longest) in [
+            (None, None, None),
+            (None, Some(4), Some(4)),
+            (Some(3), Some(16), Some(16)),
+            (Some(16), Some(3), Some(16)),
+            (Some(0), Some(16), Some(0)),
+            (Some(16), Some(0), Some(0)),
+            (None, Some(0), Some(0)),
+        ] {
+            assert_eq!(longer(one, other), longest, "{one:?} {other:?}");
+        }
+        // Removed a second time, after another life.
+        let tables = tables();
+        let register = register(&tables);
+        register.set_since(id(1), Some(5)).unwrap();
+        register.ended(id(1), 9, Position(3)).unwrap();
+        register.set_since(id(1), None).unwrap();
+        register.ended(id(1), 4, Position(8)).unwrap();
+        register.set_since(id(1), Some(6)).unwrap();
+        remove(&register, 1, 30);
+        let kept = find(&*tables, id(1)).unwrap();
+        assert_eq!((kept.silent_to, kept.log_from), (Some(9), Position(30)));
+    }
+
+    #[test]
+    fn a_height_that_was_open_is_kept_in_mind_until_the_chain_has_passed_it() {
+        let tables = tables();
+        let register = register(&tables);
+        register.set_since(id(1), Some(5)).unwrap();
+        register.ended(id(1), 0, Position(12)).unwrap();
+        register.spoke(id(1)).unwrap();
+        assert_eq!(
+            find(&*tables, id(1)).unwrap().silent_to,
+            Some(0),
+            "it is over"
+        );
+        register.set_since(id(1), None).unwrap();
+        let back = find(&*tables, id(1)).unwrap();
         assert_eq!(back.silent_to, Some(0), "it does not know up to where");
         assert_eq!(back.log_from, Position(12));
-        set_since(&tables, id(1), Some(6)).unwrap();
-        remove(&tables, id(1), None, Position(30)).unwrap();
-        assert_eq!(find(&tables, id(1)).unwrap().silent_to, Some(0));
+        register.spoke(id(1)).unwrap();
+        let passed = find(&*tables, id(1)).unwrap();
+        assert_eq!((passed.silent_to, passed.log_from), (None, Position(12)));
+    }
+
+    #[test]
+    fn a_new_log_knows_nothing_of_what_was_signed() {
+        let tables = tables();
+        let register = register(&tables);
+        register.set_since(id(1), Some(5)).unwrap();
+        register.ended(id(2), 7, Position(12)).unwrap();
+        register.log_lost().unwrap();
+        for (n, since_ms) in [(1, Some(5)), (2, None)] {
+            let over = find(&*tables, id(n)).unwrap();
+            assert_eq!((over.since_ms, over.silent_to), (since_ms, Some(0)));
+            assert_eq!(over.log_from, Position::default());
+        }
+        assert_eq!(find(&*tables, id(0)).unwrap(), Over::default());
     }
 
     #[test]
     fn a_chain_that_comes_back_leaves_no_row_when_nothing_was_signed() {
         let tables = tables();
-        set_since(&tables, id(1), Some(5)).unwrap();
-        set_since(&tables, id(1), None).unwrap();
+        let register = register(&tables);
+        register.set_since(id(1), Some(5)).unwrap();
+        register.set_since(id(1), None).unwrap();
         let row = tables.snapshot().get(&rows::over_key(id(1))).unwrap();
         assert_eq!(row, None);
     }
@@ -294,6 +460,6 @@ mod tests {
         let mut batch = Batch::default();
         batch.put(rows::over_key(id(1)), vec![9, 9]);
         tables.commit(batch).unwrap();
-        assert_eq!(find(&tables, id(1)).unwrap().silent_to, Some(0));
+        assert_eq!(find(&*tables, id(1)).unwrap().silent_to, Some(0));
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! It belongs to no block's validity: each city keeps to it with the heights that it starts itself, unless it has time to
 //! spare, and takes part in those of others. Each block has a price in time, and is paid by time that passes; a chain may be ahead by a burst (the generic cell
-//! rate algorithm, ITU-T I.371). Time is that of blocks, so that every city of a chain counts alike.
+//! rate algorithm, ITU-T I.371), and owes for a minute at most. Time is that of blocks. A city that opens the chain anew has forgotten what
+//! it took.
 
 /// By how much a chain may be ahead of what it has paid: so much of its gas, and so many of its blocks, come at once after a
 /// rest.
 const BURST_US: u64 = 10_000_000;
+
+/// The longest that a chain waits for what it took, whoever made it take that, and whatever became of the clock.
+const MOST_OWED_US: u64 = 60_000_000;
 
 /// What a chain may take in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +36,10 @@ impl Allowance {
         self.rate = rate;
     }
 
-    pub(crate) const fn lend(&mut self, lent: bool) {
+    pub(crate) fn lend(&mut self, lent: bool, now_ms: u64) {
         self.lent = lent;
+        let most = most_paid_to(now_ms);
+        self.paid_to_us = self.paid_to_us.min(most);
     }
 
     /// Whether the chain has to wait until it has paid.
@@ -57,7 +63,8 @@ impl Allowance {
             each_second => price(1, each_second.into()),
         };
         let from = self.paid_to_us.max(at_ms.saturating_mul(1_000));
-        self.paid_to_us = from.saturating_add(of_gas.max(of_block));
+        let paid_to = from.saturating_add(of_gas.max(of_block));
+        self.paid_to_us = paid_to.min(most_paid_to(at_ms));
     }
 
     /// Gas that the chain may take now, as far as it is begun.
@@ -82,6 +89,13 @@ impl Allowance {
             Some(_) => self.paid_to_us.saturating_sub(BURST_US).div_ceil(1_000),
         }
     }
+}
+
+/// Up to when a chain has paid at most.
+const fn most_paid_to(now_ms: u64) -> u64 {
+    now_ms
+        .saturating_mul(1_000)
+        .saturating_add(BURST_US + MOST_OWED_US)
 }
 
 #[cfg(test)]
@@ -141,6 +155,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_makes_a_chain_owe_for_longer_than_a_minute() {
+        let mut allowance = allowance(1_000_000, 0);
+        for block in 0..1_000 {
+            allowance.take(START_MS + block, 30_000_000);
+        }
+        assert_eq!(allowance.due_ms(), START_MS + 999 + 60_000);
+    }
+
+    #[test]
     fn a_rest_is_not_saved_up_beyond_the_burst() {
         let mut allowance = allowance(1_000, 0);
         allowance.take(START_MS, 1_000);
@@ -154,11 +177,11 @@ mod tests {
     #[test]
     fn what_is_lent_is_paid_all_the_same() {
         let mut allowance = allowance(1_000_000, 0);
-        allowance.lend(true);
+        allowance.lend(true, START_MS);
         allowance.take(START_MS, 30_000_000);
         assert_eq!(allowance.gas(START_MS), u64::MAX);
         assert!(!allowance.is_owing(START_MS));
-        allowance.lend(false);
+        allowance.lend(false, START_MS);
         assert!(allowance.is_owing(START_MS));
         assert_eq!(allowance.due_ms(), START_MS + 20_000);
     }
@@ -174,5 +197,7 @@ mod tests {
         let mut slowest = allowance(1, 1);
         slowest.take(u64::MAX, u64::MAX);
         assert!(slowest.due_ms() > START_MS);
+        slowest.lend(false, START_MS);
+        assert_eq!(slowest.due_ms(), START_MS + 60_000, "the clock was wrong");
     }
 }

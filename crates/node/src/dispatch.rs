@@ -6,10 +6,12 @@
 //!                       └─▶ backlog of a chain that is parked, or busy ──in order──▶ the same
 //! ```
 //!
-//! A chain that is slow loses what exceeds its backlog, and is told then as if the connection had been lost: it says where it
-//! is, and is told what it missed. No other chain notices.
+//! Who sends more than a slow chain takes loses what exceeds his share of its backlog; the chain is told then as if the
+//! connection had been lost: the two say where they are. Neither other cities nor other chains notice.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,14 +27,16 @@ use crate::tips::{self, ToTips};
 /// How long a city that met its own key can still be met: the other calls up to five times in its first seconds.
 const STAYS_FOUND: Duration = Duration::from_secs(30);
 
-/// Messages that wait for one chain beyond its mailbox.
-const MESSAGES: usize = 1_024;
+/// Messages of one city that wait for one mailbox.
+const MESSAGES: usize = 256;
 /// Their bytes; one message may be longer.
-const BYTES: usize = 8 << 20;
+const BYTES: usize = 2 << 20;
 /// Bytes that wait for all chains.
 const BYTES_IN_ALL: usize = 64 << 20;
-/// Chains for which something waits: each has a task. What comes for further ones is lost.
-const CHAINS: usize = 1_024;
+/// Mailboxes for which something waits: each has a task. What comes for further ones is lost, and nobody is told.
+const MAILBOXES: usize = 1_024;
+/// Of these, how many one city's messages may begin.
+const BEGUN_BY_ONE: usize = 128;
 
 /// Carries what the links bring to the chains.
 #[derive(Debug)]
@@ -47,33 +51,55 @@ pub(crate) struct Dispatcher {
 }
 
 /// What waits for chains that are not open, or whose mailboxes are full. Cheap to clone; a lock because the dispatcher adds
-/// and each chain's task takes, a message at a time.
+/// and each mailbox's task takes, a message at a time.
 #[derive(Clone, Debug)]
 struct Backlogs {
     waiting: Arc<Mutex<Waiting>>,
     hosting: Hosting,
 }
 
+/// A chain's mailbox: its engine's, or its pool's. A full pool keeps no vote waiting.
+type Mailbox = (u64, Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Engine,
+    Pool,
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
-    chains: HashMap<u64, Backlog>,
+    backlogs: HashMap<Mailbox, Backlog>,
+    /// Of all messages that wait, or are on their way to a mailbox.
     bytes: usize,
+    /// How many backlogs each city's messages began.
+    begun: BTreeMap<Address, usize>,
 }
 
-/// What waits for one chain; there while its task runs.
-#[derive(Debug, Default)]
+/// What waits for one mailbox; there while its task runs.
+#[derive(Debug)]
 struct Backlog {
+    begun_by: Address,
+    /// Each city has a share of its own, and they take turns.
+    cities: BTreeMap<Address, Share>,
+    /// Whose turn was last.
+    last: Address,
+}
+
+#[derive(Debug, Default)]
+struct Share {
     messages: VecDeque<Delivery>,
     bytes: usize,
-    /// Cities of which something was lost.
-    lost: BTreeSet<Address>,
+    /// Whether something of this city's was lost.
+    has_lost: bool,
 }
 
-/// What a chain's task does next.
+/// What a mailbox's task does next.
+#[derive(Debug)]
 enum Next {
     Deliver(Delivery),
-    /// Messages of these cities were lost, and there is room again.
-    Tell(BTreeSet<Address>),
+    /// Messages of this city were lost, and there is room again.
+    Tell(Address),
 }
 
 impl Dispatcher {
@@ -143,19 +169,20 @@ impl Dispatcher {
 }
 
 impl Backlogs {
-    /// Gives a chain a message, after what waits for it.
+    /// Gives a chain a message, after what waits for the same mailbox.
     fn deliver(&self, chain: u64, message: Delivery) {
+        let mailbox = (chain, Kind::of(&message));
         let mut waiting = self.waiting.lock();
-        let message = if waiting.chains.contains_key(&chain) {
+        let message = if waiting.backlogs.contains_key(&mailbox) {
             message
         } else {
             let Err(message) = self.hosting.try_deliver(chain, message) else {
                 return;
             };
-            self.begin(&mut waiting, chain);
+            self.begin(&mut waiting, mailbox, message.peer());
             message
         };
-        if !waiting.push(chain, message) {
+        if !waiting.push(mailbox, message) {
             self.hosting.common().metrics.message_lost();
         }
     }
@@ -165,73 +192,116 @@ impl Backlogs {
         if self.hosting.try_connected(chain, peer) {
             return;
         }
+        let mailbox = (chain, Kind::Engine);
         let mut waiting = self.waiting.lock();
-        self.begin(&mut waiting, chain);
-        if let Some(backlog) = waiting.chains.get_mut(&chain) {
-            backlog.lost.insert(peer);
+        self.begin(&mut waiting, mailbox, peer);
+        if let Some(backlog) = waiting.backlogs.get_mut(&mailbox) {
+            backlog.cities.entry(peer).or_default().has_lost = true;
         }
     }
 
     /// Begins a backlog and its task, unless there is one, or no room for one more.
-    fn begin(&self, waiting: &mut Waiting, chain: u64) {
-        if waiting.chains.len() < CHAINS && !waiting.chains.contains_key(&chain) {
-            waiting.chains.insert(chain, Backlog::default());
-            self.hosting.spawn(self.clone().clear(chain));
+    fn begin(&self, waiting: &mut Waiting, mailbox: Mailbox, by: Address) {
+        if waiting.begin(mailbox, by) {
+            self.hosting.spawn(self.clone().clear(mailbox));
         }
     }
 
-    /// Gives a chain what waits for it, in order, until nothing does.
-    async fn clear(self, chain: u64) {
+    /// Gives a mailbox what waits for it, until nothing does.
+    async fn clear(self, mailbox: Mailbox) {
+        let (chain, _) = mailbox;
         loop {
-            let next = self.waiting.lock().next(chain);
+            let next = self.waiting.lock().next(mailbox);
             match next {
                 None => return,
-                Some(Next::Deliver(message)) => self.hosting.deliver(chain, message).await,
-                Some(Next::Tell(lost)) => {
-                    for peer in lost {
-                        self.hosting.connected_on(chain, peer).await;
-                    }
+                Some(Next::Deliver(message)) => {
+                    let length = message.length();
+                    self.hosting.deliver(chain, message).await;
+                    self.waiting.lock().bytes -= length;
                 }
+                Some(Next::Tell(peer)) => self.hosting.connected_on(chain, peer).await,
             }
         }
     }
 }
 
+impl Kind {
+    const fn of(message: &Delivery) -> Self {
+        match message {
+            Delivery::Message { .. } => Self::Engine,
+            Delivery::Transactions { .. } => Self::Pool,
+        }
+    }
+}
+
 impl Waiting {
-    /// Adds a message to a backlog; says whether there was room. Whose was lost is noted.
-    fn push(&mut self, chain: u64, message: Delivery) -> bool {
-        let Some(backlog) = self.chains.get_mut(&chain) else {
-            return false;
-        };
-        let length = message.length();
-        let fits = backlog.messages.len() < MESSAGES
-            && backlog.bytes + length <= BYTES
-            && self.bytes + length <= BYTES_IN_ALL;
-        // The first one of a chain may be longer than all that fits, and keeps no other out.
-        if !fits && !backlog.messages.is_empty() {
-            backlog.lost.insert(message.peer());
+    /// Begins a backlog, unless there is one, or no room for one more. Says whether it did.
+    fn begin(&mut self, mailbox: Mailbox, by: Address) -> bool {
+        let begun = self.begun.get(&by).copied().unwrap_or_default();
+        let is_full = self.backlogs.len() >= MAILBOXES || begun >= BEGUN_BY_ONE;
+        if is_full || self.backlogs.contains_key(&mailbox) {
             return false;
         }
-        backlog.bytes += length;
-        self.bytes += length;
-        backlog.messages.push_back(message);
+        let backlog = Backlog {
+            begun_by: by,
+            cities: BTreeMap::new(),
+            last: by,
+        };
+        self.backlogs.insert(mailbox, backlog);
+        self.begun.insert(by, begun + 1);
         true
     }
 
-    /// What a chain's task is to do; `None` when nothing waits, and the backlog is over.
-    fn next(&mut self, chain: u64) -> Option<Next> {
-        let backlog = self.chains.get_mut(&chain)?;
-        if let Some(message) = backlog.messages.pop_front() {
-            backlog.bytes -= message.length();
-            self.bytes -= message.length();
+    /// Adds a message to its city's share of a backlog; says whether there was room. That it was lost is noted.
+    fn push(&mut self, mailbox: Mailbox, message: Delivery) -> bool {
+        let Some(backlog) = self.backlogs.get_mut(&mailbox) else {
+            return false;
+        };
+        let length = message.length();
+        let share = backlog.cities.entry(message.peer()).or_default();
+        // The first one may be longer than a share, and keeps no other out.
+        let fits = share.messages.is_empty()
+            || (share.messages.len() < MESSAGES && share.bytes + length <= BYTES);
+        if !fits || self.bytes + length > BYTES_IN_ALL {
+            share.has_lost = true;
+            return false;
+        }
+        share.bytes += length;
+        self.bytes += length;
+        share.messages.push_back(message);
+        true
+    }
+
+    /// What a mailbox's task is to do; `None` when nothing waits, and the backlog is over. The bytes of a message count until
+    /// it is delivered.
+    fn next(&mut self, mailbox: Mailbox) -> Option<Next> {
+        let backlog = self.backlogs.get_mut(&mailbox)?;
+        let after = (Bound::Excluded(backlog.last), Bound::Unbounded);
+        let next = backlog.cities.range(after).next();
+        let next = next.or_else(|| backlog.cities.iter().next());
+        let Some(city) = next.map(|(city, _)| *city) else {
+            let begun_by = backlog.begun_by;
+            self.backlogs.remove(&mailbox);
+            if let Slot::Occupied(mut begun) = self.begun.entry(begun_by) {
+                *begun.get_mut() -= 1;
+                if *begun.get() == 0 {
+                    begun.remove();
+                }
+            }
+            return None;
+        };
+        backlog.last = city;
+        let share = backlog.cities.get_mut(&city)?;
+        if let Some(message) = share.messages.pop_front() {
+            share.bytes -= message.length();
             return Some(Next::Deliver(message));
         }
-        let lost = std::mem::take(&mut backlog.lost);
-        if !lost.is_empty() {
-            return Some(Next::Tell(lost));
+        let has_lost = share.has_lost;
+        backlog.cities.remove(&city);
+        if has_lost {
+            return Some(Next::Tell(city));
         }
-        self.chains.remove(&chain);
-        None
+        self.next(mailbox)
     }
 }
 
@@ -239,65 +309,109 @@ impl Waiting {
 mod tests {
     use alloy_primitives::{Address, Bytes};
 
-    use super::{BYTES, Backlog, Delivery, MESSAGES, Next, Waiting};
+    use super::{
+        BEGUN_BY_ONE, BYTES, BYTES_IN_ALL, Delivery, Kind, MESSAGES, Mailbox, Next, Waiting,
+    };
 
-    const CHAIN: u64 = 7;
+    const MAILBOX: Mailbox = (7, Kind::Engine);
+    const OTHER: Mailbox = (7, Kind::Pool);
+
+    fn city(n: u8) -> Address {
+        Address::repeat_byte(n)
+    }
 
     fn message(peer: u8, length: usize) -> Delivery {
         Delivery::Message {
-            peer: Address::repeat_byte(peer),
+            peer: city(peer),
             payload: Bytes::from(vec![peer; length]),
         }
     }
 
     fn waiting() -> Waiting {
         let mut waiting = Waiting::default();
-        for chain in [CHAIN, CHAIN + 1] {
-            waiting.chains.insert(chain, Backlog::default());
+        for mailbox in [MAILBOX, OTHER] {
+            assert!(waiting.begin(mailbox, city(1)));
         }
         waiting
     }
 
+    /// Whose message is next; its bytes count no more.
+    fn next(waiting: &mut Waiting) -> Address {
+        match waiting.next(MAILBOX) {
+            Some(Next::Deliver(message)) => {
+                waiting.bytes -= message.length();
+                message.peer()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn what_waits_comes_in_order_then_who_lost_something_is_told_then_it_is_over() {
+    fn who_floods_loses_what_is_his_and_the_others_take_turns_with_him() {
         let mut waiting = waiting();
-        for n in 0..MESSAGES {
-            let peer = u8::try_from(n % 3).unwrap_or_default();
-            assert!(waiting.push(CHAIN, message(peer, 10)), "{n}");
+        for _ in 0..MESSAGES {
+            assert!(waiting.push(MAILBOX, message(9, 10)));
         }
-        for peer in [8, 9, 8] {
-            assert!(!waiting.push(CHAIN, message(peer, 10)), "full");
+        assert!(!waiting.push(MAILBOX, message(9, 10)), "his share is full");
+        for length in [1, 2] {
+            assert!(waiting.push(MAILBOX, message(8, length)), "hers is not");
         }
-        assert!(
-            waiting.push(CHAIN + 1, message(1, 10)),
-            "another chain has its own room"
-        );
-        for n in 0..MESSAGES {
-            let Some(Next::Deliver(next)) = waiting.next(CHAIN) else {
-                panic!("{n} is missing");
-            };
-            let wanted = u8::try_from(n % 3).unwrap_or_default();
-            assert_eq!(next.peer(), Address::repeat_byte(wanted));
+        assert!(waiting.push(OTHER, message(9, 10)), "another mailbox");
+        for peer in [8, 9, 8, 9] {
+            assert_eq!(next(&mut waiting), city(peer));
         }
-        let Some(Next::Tell(lost)) = waiting.next(CHAIN) else {
+        for _ in 2..MESSAGES {
+            assert_eq!(next(&mut waiting), city(9));
+        }
+        let Some(Next::Tell(lost)) = waiting.next(MAILBOX) else {
             panic!("nobody is told");
         };
-        let wanted = [8, 9].map(Address::repeat_byte);
-        assert!(lost.iter().eq(&wanted), "{lost:?}");
-        assert!(waiting.next(CHAIN).is_none());
-        assert!(!waiting.chains.contains_key(&CHAIN));
-        assert_eq!(waiting.bytes, 10, "of the other chain");
+        assert_eq!(lost, city(9));
+        assert!(waiting.next(MAILBOX).is_none());
+        assert!(!waiting.backlogs.contains_key(&MAILBOX));
+        assert_eq!(waiting.bytes, 10, "of the other mailbox");
+        assert_eq!(waiting.begun.get(&city(1)), Some(&1));
+    }
+
+    #[test]
+    fn messages_of_one_city_keep_their_order() {
+        let mut waiting = waiting();
+        for length in 1..=20 {
+            assert!(waiting.push(MAILBOX, message(1, length)));
+        }
+        for length in 1..=20 {
+            match waiting.next(MAILBOX) {
+                Some(Next::Deliver(message)) => assert_eq!(message.length(), length),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
     fn bytes_are_bounded_and_the_longest_message_passes() {
         let mut waiting = waiting();
-        assert!(waiting.push(CHAIN, message(1, BYTES + 1)));
-        assert!(!waiting.push(CHAIN, message(2, 1)));
-        assert!(waiting.push(CHAIN + 1, message(1, BYTES)));
-        assert!(!waiting.push(CHAIN + 1, message(2, 1)));
-        assert!(matches!(waiting.next(CHAIN), Some(Next::Deliver(_))));
-        assert!(waiting.push(CHAIN, message(2, 1)));
-        assert_eq!(waiting.bytes, BYTES + 1);
+        assert!(waiting.push(MAILBOX, message(1, BYTES + 1)));
+        assert!(!waiting.push(MAILBOX, message(1, 1)));
+        assert!(waiting.push(MAILBOX, message(2, BYTES_IN_ALL - BYTES - 1)));
+        assert!(!waiting.push(OTHER, message(3, 1)), "all together");
+        assert_eq!(waiting.bytes, BYTES_IN_ALL);
+        assert_eq!(next(&mut waiting), city(2));
+        assert!(waiting.push(OTHER, message(3, 1)));
+    }
+
+    #[test]
+    fn one_city_begins_so_many_backlogs_and_no_more() {
+        let mut waiting = Waiting::default();
+        for chain in 0..2_000 {
+            let began = waiting.begin((chain, Kind::Engine), city(1));
+            assert_eq!(began, chain < BEGUN_BY_ONE as u64, "{chain}");
+        }
+        assert!(waiting.begin((3_000, Kind::Engine), city(2)));
+        assert!(
+            !waiting.push((1_999, Kind::Engine), message(1, 1)),
+            "there is none"
+        );
+        assert!(waiting.next((0, Kind::Engine)).is_none());
+        assert!(waiting.begin((0, Kind::Pool), city(1)), "one is over");
     }
 }

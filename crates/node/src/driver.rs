@@ -59,8 +59,9 @@ impl Stopped {
         match self {
             Self::Panicked => true,
             Self::Engine(error) => !matches!(error, EngineError::KeyElsewhere { .. }),
-            // Both refuse until they are opened again.
-            Self::Log(_) | Self::Tables(_) => false,
+            Self::Tables(error) => error.is_retryable(),
+            // It refuses until it is opened again.
+            Self::Log(_) => false,
         }
     }
 }
@@ -255,8 +256,8 @@ impl Chain {
 
     /// When the next height may start; `None` when there is nothing to start it for.
     fn due(&mut self) -> Option<Instant> {
-        self.engine.lend(self.outside.common.spare.has());
         let now_ms = self.outside.now_ms();
+        self.engine.lend(self.outside.common.spare.has(), now_ms);
         let wait = Duration::from_millis(self.engine.due_ms()?.saturating_sub(now_ms));
         let wait = match self.engine.is_owing(now_ms) {
             true => wait.min(ASK_AGAIN),
@@ -359,14 +360,30 @@ impl Chain {
         let chain_id = self.outside.chain_id;
         match notice {
             Notice::ClockBehind { by_ms } => {
-                let by = Duration::from_millis(by_ms);
-                tracing::warn!(%chain_id, ?by, "the clock is behind the latest block");
+                let by = by_ms.map(Duration::from_millis);
+                if self
+                    .outside
+                    .common
+                    .faults
+                    .behind
+                    .note(chain_id, by.is_some())
+                {
+                    tracing::warn!(by = ?by.unwrap_or_default(), "the clock is behind the latest block");
+                }
             }
             Notice::ClockFar { ahead_ms } => {
-                tracing::warn!(
-                    %chain_id, ahead_ms,
-                    "this city's clock is far from the median of the others: its blocks come too early or too late; set it"
-                );
+                if self
+                    .outside
+                    .common
+                    .faults
+                    .far
+                    .note(chain_id, ahead_ms.is_some())
+                {
+                    tracing::warn!(
+                        ahead_ms = ahead_ms.unwrap_or_default(),
+                        "this city's clock is far from the median of the others: its blocks come too early or too late; set it"
+                    );
+                }
             }
             Notice::Refused {
                 from,
@@ -470,9 +487,13 @@ impl Chain {
             .committed(started.elapsed(), &decided.block, decided.round);
         let new = new_block(&decided);
         let before = Arc::clone(self.engine.validators());
+        let was_silent = self.engine.is_silent();
         let next = self.engine.committed(decided, self.outside.now_ms())?;
         if !Arc::ptr_eq(&before, self.engine.validators()) {
             self.tell_handover();
+        }
+        if was_silent && !self.engine.is_silent() {
+            self.outside.common.over.spoke(self.outside.chain_id)?;
         }
         self.outside.heads.tell(new);
         self.outside.metrics.pool(self.engine.pool().read().len());

@@ -71,6 +71,11 @@ impl ChainHandle {
         Arc::strong_count(&self.held) > 1
     }
 
+    /// Whether both are of one life of the chain.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.held, &other.held)
+    }
+
     /// The read side.
     #[must_use]
     pub const fn reader(&self) -> &Reader {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy_primitives::Address;
+use chain::over::Register;
 use chain::{EngineError, Entry, EntryError, Genesis, RecoveryError};
 use link::{Event, Identity, Limits, Links, Peer, PeerId};
 use state::History;
@@ -17,6 +18,7 @@ use types::{ChainId, NetworkId, NodeKey};
 
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
+use crate::faults::Faults;
 use crate::folder::{Folder, FolderError};
 use crate::handle::ChainHandle;
 use crate::hosting::{Common, Hosting, NO_CHAIN};
@@ -297,7 +299,7 @@ impl Host {
             network: cities.as_ref().and_then(|cities| cities.network),
             is_alone: cities.is_none(),
         };
-        let genesis = first_chain(&folder, &*log, &*tables, options, &wanted, || found(&key))?;
+        let genesis = first_chain(&folder, &*log, &tables, options, &wanted, || found(&key))?;
         let (stop, stopped) = watch::channel(false);
         let stop = Arc::new(stop);
         let endpoints = cities
@@ -320,6 +322,8 @@ impl Host {
             named: parking_lot::Mutex::default(),
             rates: parking_lot::Mutex::default(),
             spare: Spare::new(!options.strict_capacity),
+            faults: Faults::default(),
+            over: Register::new(Arc::clone(&tables) as _),
             log: Arc::clone(&log) as _,
             tables: Arc::clone(&tables) as _,
             key: Arc::clone(&key),
@@ -525,12 +529,12 @@ impl Wanted {
 fn first_chain(
     folder: &Folder,
     log: &dyn Log,
-    tables: &dyn Tables,
+    tables: &Arc<LsmTables>,
     options: &Options,
     wanted: &Wanted,
     found: impl FnOnce() -> Option<Genesis>,
 ) -> Result<Genesis, StartError> {
-    let known = known_genesis(log, tables)?;
+    let known = known_genesis(log, &**tables)?;
     let is_new = known.is_none();
     let genesis = known.or_else(found).ok_or_else(|| StartError::Empty {
         path: folder.path().to_path_buf(),
@@ -541,7 +545,8 @@ fn first_chain(
         begin(log, first, folder.is_unused(), options)?;
     } else if log.end() == Position::default() && !options.only_read {
         // Rows without a log: the log is lost, whatever the rows remember.
-        let hosted = chain::genesis::hosted(tables)?;
+        Register::new(Arc::clone(tables) as _).log_lost()?;
+        let hosted = chain::genesis::hosted(&**tables)?;
         begin(log, &hosted, folder.is_unused(), options)?;
     }
     if !options.only_read {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use alloy_primitives::Address;
+use chain::over::Register;
 use chain::{Entry, Genesis, Rate};
 use parking_lot::Mutex;
 use store::{Log, Tables, TablesError};
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use types::{ChainId, NodeKey};
 
+use crate::faults::Faults;
 use crate::handle::ChainHandle;
 use crate::host::{Options, StartError};
 use crate::metrics::NodeMetrics;
@@ -61,6 +63,10 @@ pub(crate) struct Common {
     /// What chains may take of this city's time. Written by whoever follows the registry.
     pub(crate) rates: Mutex<HashMap<u64, Rate>>,
     pub(crate) spare: Spare,
+    /// What is wrong with this city's clock.
+    pub(crate) faults: Faults,
+    /// What is kept in mind of chains that are over here.
+    pub(crate) over: Register,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -84,8 +90,6 @@ struct Inner {
     failed: HashSet<u64>,
     /// Chains that are to stand still.
     standing: Mutex<HashSet<u64>>,
-    /// Chains whose data was removed since the start.
-    removed: Mutex<HashSet<u64>>,
 }
 
 #[derive(Debug)]
@@ -141,7 +145,6 @@ impl Hosting {
             lost_ms,
             failed,
             standing: Mutex::default(),
-            removed: Mutex::default(),
         }));
         for (genesis, recovered) in &recovered {
             if genesis.record.chain_id == hosting.0.first && genesis.registry.is_some() {
@@ -210,6 +213,29 @@ impl Hosting {
     #[must_use]
     pub fn is_awake(&self, chain: ChainId) -> bool {
         self.0.awake.lock().contains_key(&chain.get())
+    }
+
+    /// The mailboxes of all awake engines, none of which is being asked to park.
+    pub(crate) async fn engines_at_rest(&self) -> Vec<(ChainId, mpsc::Sender<ToChain>)> {
+        let _turn = self.0.turn.lock().await;
+        self.engines()
+    }
+
+    /// Whether a chain has a running task, and is not just being asked to park.
+    pub(crate) async fn stays_awake(&self, chain_id: ChainId) -> bool {
+        let _turn = self.0.turn.lock().await;
+        self.is_awake(chain_id)
+    }
+
+    /// Whether a handle is that of the chain as it is awake now, and not of a former life of its.
+    #[must_use]
+    pub fn is_current(&self, handle: &ChainHandle) -> bool {
+        let chain_id = handle.reader().profile().chain_id;
+        let mut awake = self.0.awake.lock();
+        awake.get_mut(&chain_id.get()).is_some_and(|awake| {
+            awake.used = Instant::now();
+            awake.handle.is_same(handle)
+        })
     }
 
     /// The mailboxes of all awake engines.
@@ -287,7 +313,6 @@ impl Hosting {
             }
         });
         let (genesis, recovered) = begun.await?;
-        self.0.removed.lock().remove(&chain_id.get());
         self.make_room().await;
         Ok(self.run(genesis, recovered))
     }

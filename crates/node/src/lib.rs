@@ -21,6 +21,7 @@ mod admission;
 pub mod clock;
 mod dispatch;
 mod driver;
+mod faults;
 mod feed;
 mod folder;
 mod handle;

@@ -74,6 +74,8 @@ struct Known {
     /// This city's number.
     own_id: Option<u32>,
     changes: Changes,
+    /// Whether everything was compared once, so that what is over is known to be.
+    has_compared: bool,
     /// All cities, as they were read last.
     cities: Vec<City>,
     /// When to look next whether data of what is over is to be removed; `None` before the first look.
@@ -120,8 +122,7 @@ impl Follower {
             if self.keep_leaving(&known) {
                 self.meet(&known.cities);
             }
-            if !failed {
-                // What was compared with the registry is over for good.
+            if known.has_compared {
                 self.see_to_what_is_over(&mut known).await;
             }
             let is_changing = known.changes.is_busy();
@@ -145,7 +146,7 @@ impl Follower {
                     Err(RecvError::Closed) => return,
                 },
                 () = tokio::time::sleep(AGAIN), if failed => {}
-                () = until(known.removes_at), if !failed => {}
+                () = until(known.removes_at), if known.has_compared => {}
                 () = tokio::time::sleep(LOOK_AT_CHANGES), if is_changing && !failed => {}
             }
         }
@@ -156,6 +157,7 @@ impl Follower {
         if matches!(&look, Look::At(changed) if changed.is_nothing()) {
             return Ok(());
         }
+        let everything = matches!(look, Look::Everything);
         let found = self.read(known.own_id, look).await?;
         known.own_id = found.own_id;
         let has_cities = found.cities.is_some();
@@ -177,6 +179,7 @@ impl Follower {
             self.keep_leaving(known);
             self.meet(&known.cities);
         }
+        known.has_compared |= everything;
         failed.map_or(Ok(()), Err)
     }
 

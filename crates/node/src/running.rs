@@ -223,6 +223,7 @@ async fn keep(genesis: Genesis, first: Recovered, outside: Outside, mut inputs: 
         let chain = Chain::new(engine, outside.clone());
         let error = match chain.serve(first, &mut inputs).await {
             Ok(()) => {
+                outside.common.faults.forget(chain_id);
                 tracing::debug!(%chain_id, "chain closed");
                 return;
             }

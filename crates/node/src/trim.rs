@@ -36,6 +36,10 @@ pub(crate) struct Trim {
 enum Kept {
     #[error("chain {chain} did not come between two heights; the log is kept until it does")]
     Stuck { chain: ChainId },
+    #[error(
+        "chain {chain} could not be followed at the start; the log is kept, which alone has what it signed"
+    )]
+    Failed { chain: ChainId },
     #[error("a chain that is over here was not ended")]
     Over(#[from] OpenError),
     #[error("the log was not released")]
@@ -89,12 +93,15 @@ impl Trim {
 }
 
 async fn trim(hosting: &Hosting, floor: Position) -> Result<(), Kept> {
-    for (chain, engine) in hosting.engines() {
+    if let Some(chain) = hosting.let_go_of_failed().await? {
+        return Err(Kept::Failed { chain });
+    }
+    for (chain, engine) in hosting.engines_at_rest().await {
         let (done, copied) = oneshot::channel();
         // A chain that stopped has nobody to ask: what it needs stays in the log.
         let stuck = Kept::Stuck { chain };
         if engine.send(ToChain::CopyForward(done)).await.is_err() {
-            if hosting.is_awake(chain) {
+            if hosting.stays_awake(chain).await && !hosting.end_if_over(chain).await? {
                 return Err(stuck);
             }
             continue;
@@ -102,7 +109,7 @@ async fn trim(hosting: &Hosting, floor: Position) -> Result<(), Kept> {
         match tokio::time::timeout(PATIENCE, copied).await {
             Ok(Ok(())) => {}
             // It was parked before it read the message.
-            Ok(Err(_dropped)) if !hosting.is_awake(chain) => {}
+            Ok(Err(_dropped)) if !hosting.stays_awake(chain).await => {}
             Ok(Err(_)) | Err(_) => {
                 // What is over is not waited for: the height will not be decided.
                 if !hosting.end_if_over(chain).await? {

@@ -31,6 +31,7 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
 /// What answers for one chain.
 #[derive(Clone)]
 pub(crate) struct Served {
+    chain: ChainHandle,
     pub(crate) methods: Methods,
     pub(crate) rpc: RpcBuilder,
 }
@@ -98,13 +99,13 @@ impl Chains {
             return Ok(self.first.clone());
         }
         let hosting: &Hosting = self.config.hosting.as_ref().ok_or_else(unknown)?;
-        {
-            let mut kept = self.kept.lock();
-            if hosting.was_removed(chain_id) {
-                kept.pop(&chain_id.get());
-            } else if let Some(served) = kept.get(&chain_id.get()) {
-                return Ok(served.clone());
+        let kept = self.kept.lock().get(&chain_id.get()).cloned();
+        if let Some(served) = kept {
+            if hosting.is_current(&served.chain) {
+                return Ok(served);
             }
+            // It ended; perhaps it is here again.
+            self.kept.lock().pop(&chain_id.get());
         }
         let opened = hosting.open(chain_id).await.map_err(NoChain::Open)?;
         let handle = opened.ok_or_else(unknown)?;
@@ -129,6 +130,7 @@ async fn serve(
         config.client_version.clone(),
         config.network.clone(),
     );
+    let held = chain.clone();
     let read = move || Api::new(chain, accounts, limits, version, network, workers);
     let api = tokio::task::spawn_blocking(read)
         .await
@@ -150,6 +152,7 @@ async fn serve(
         .set_rpc_middleware(rpc)
         .to_service_builder();
     Ok(Served {
+        chain: held,
         methods: methods.into(),
         rpc,
     })

@@ -278,7 +278,7 @@ impl Door {
                 String::from("too many requests at once\n"),
             ));
         };
-        let Served { methods, rpc } = match self.chains.at(parts.uri.path()).await {
+        let Served { methods, rpc, .. } = match self.chains.at(parts.uri.path()).await {
             Ok(served) => served,
             Err(none) => return Ok(no_chain(&none)),
         };

@@ -19,6 +19,7 @@ use alloy_eips::eip7685::Requests;
 
 use super::handover::Shown;
 use crate::candidate::{self, Built, MAX_BLOCK_BYTES, MAX_LOOKED_AT, Wanted};
+use crate::clocks::Seen;
 use crate::import::{self, ImportError, Stands};
 use crate::peer::Body;
 use crate::{Moment, entry};
@@ -132,7 +133,11 @@ impl Engine {
             return;
         };
         let others = self.set.validators().len() - 1;
-        if let Some(ahead_ms) = self.clocks.saw(from, block_ms, call.now_ms, others) {
+        if let Some(seen) = self.clocks.saw(from, block_ms, call.now_ms, others) {
+            let ahead_ms = match seen {
+                Seen::Far { ahead_ms } => Some(ahead_ms),
+                Seen::Near => None,
+            };
             call.push(Effect::Notice(Notice::ClockFar { ahead_ms }));
         }
     }

@@ -524,15 +524,17 @@ impl Engine {
         let head = &height.parent.head().header;
         let next_ms = types::header::time_ms(head).unwrap_or_default() + 1;
         let by_ms = next_ms.saturating_sub(call.now_ms);
-        if by_ms > MAX_AHEAD_MS {
+        let is_behind = by_ms > MAX_AHEAD_MS;
+        if std::mem::replace(&mut self.clock_is_behind, is_behind) != is_behind {
+            let by_ms = is_behind.then_some(by_ms);
             call.push(Effect::Notice(Notice::ClockBehind { by_ms }));
-            if !alone {
-                // A second, at most, because a clock may be set right again.
-                let after = Duration::from_millis((by_ms - MAX_AHEAD_MS).min(1_000));
-                let timer = Timer::Clock;
-                call.push(Effect::Schedule { timer, after });
-                return Ok(());
-            }
+        }
+        if is_behind && !alone {
+            // A second, at most, because a clock may be set right again.
+            let after = Duration::from_millis((by_ms - MAX_AHEAD_MS).min(1_000));
+            let timer = Timer::Clock;
+            call.push(Effect::Schedule { timer, after });
+            return Ok(());
         }
         height.wanted = None;
         let block_hash = self.build(call)?;

@@ -18,7 +18,11 @@ pub(super) fn remove_rests(common: &Common, chain_id: ChainId) -> Result<(), Sta
     if chain::over::find(&*common.tables, chain_id)? == Over::default() {
         return Ok(());
     }
-    chain::over::remove(&*common.tables, chain_id, None, common.log.end())?;
+    let mut from = None;
+    while let Some(next) = common.over.remove_some(chain_id, from)? {
+        from = Some(next);
+    }
+    common.log.sync(common.log.end())?;
     common.tables.flush()?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Data of chains that are over here, closed or left: kept for a time that the network states, then removed.
 //!
-//! Time is this city's own clock. The first look is after everything was compared with the registry, so that a chain that came
-//! back while this city was away is not over.
+//! Time is that of the hub's blocks as this city has them: what it learned while it was away counts before time does, and no
+//! clock of a single city removes anything.
 
 use std::time::Duration;
 
@@ -18,15 +18,19 @@ const AGAIN: Duration = Duration::from_secs(10);
 const AT_LATEST: Duration = Duration::from_mins(10);
 
 impl Follower {
-    /// Keeps in mind since when a chain of this city's is over here, or that it is not.
+    /// Keeps in mind since when a chain of this city's is over here, or that it is not. Before this city is known to be one of the
+    /// network's, nothing is over.
     pub(super) fn keep_in_mind(
         &self,
         known: &mut Known,
         placement: &Placement,
         is_here: bool,
     ) -> Result<(), FollowError> {
-        let is_over = placement.status == Status::Closed || !is_here;
-        let since_ms = is_over.then(|| self.hosting.common().options.clock.now_ms());
+        let is_over = placement.status == Status::Closed || (known.own_id.is_some() && !is_here);
+        let since_ms = match is_over {
+            true => Some(self.hub_ms()?),
+            false => None,
+        };
         if self.hosting.set_over(placement.chain_id, since_ms)? && is_over {
             known.removes_at = Some(Instant::now());
         }
@@ -58,10 +62,11 @@ impl Follower {
             return Ok(None);
         }
         let kept = Registry::new(&self.hub.reader().moment()?).data_kept()?;
+        let now_ms = self.hub_ms()?;
         let mut next = AT_LATEST;
         for (chain_id, since_ms) in over {
             let until_ms = since_ms.saturating_add(kept.saturating_mul(1_000));
-            let left_ms = until_ms.saturating_sub(common.options.clock.now_ms());
+            let left_ms = until_ms.saturating_sub(now_ms);
             let left = match left_ms {
                 0 if self.remove(chain_id).await => continue,
                 0 => AGAIN,
@@ -70,6 +75,12 @@ impl Follower {
             next = next.min(left);
         }
         Ok(Some(next))
+    }
+
+    /// The time of the hub's latest block here, Unix milliseconds.
+    fn hub_ms(&self) -> Result<u64, FollowError> {
+        let moment = self.hub.reader().moment()?;
+        Ok(types::header::time_ms(&moment.head().header).unwrap_or_default())
     }
 
     /// Removes one chain's data. Says whether it did; one that cannot be removed keeps no other.
