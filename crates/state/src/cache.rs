@@ -13,10 +13,10 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::generations::{Generations, Weighed};
 use self::table::Table;
-use crate::trie::{Branch, Change, Path, Trie};
+use crate::trie::{Ahead, Branch, Change, Path, Trie};
 use crate::{Account, EMPTY_CODE_HASH, EMPTY_ROOT};
 
-const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// Branches, accounts and slots of one block.
 #[derive(Debug)]
@@ -35,10 +35,10 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Held {
     /// Of the account trie, by [`Path::short`].
-    branches: Generations<Table>,
+    branches: Generations<Table<u64, Option<Branch>>>,
     /// All others.
     long_branches: Generations<HashMap<(Trie, Path), Option<Branch>>>,
-    accounts: Generations<HashMap<B256, Option<Lean>>>,
+    accounts: Generations<Table<B256, Option<Lean>>>,
     slots: Generations<HashMap<(B256, B256), U256>>,
 }
 
@@ -149,22 +149,84 @@ impl Held {
         }
     }
 
-    /// Reads the branches of the account trie that changes will go through, level by level: the processor waits for
-    /// many of them at once, and not for one after the other between two hashes.
-    pub(crate) fn warm(&self, changes: &[Change<'_>]) {
+    /// The same of a row that was written, over the one before where that is as long.
+    pub(crate) fn write_branch(&mut self, trie: Trie, path: Path, row: Option<&[u8]>) {
+        let held = match (trie, path.short()) {
+            (Trie::Accounts, Some(path)) => self.branches.young_mut().get_mut(path),
+            _ => None,
+        };
+        if let (Some(Some(branch)), Some(row)) = (held, row)
+            && branch.overwrite(row)
+        {
+            return;
+        }
+        self.put_branch(trie, path, row.map(Branch::written));
+    }
+
+    /// The branches of the account trie that changes will go through, level by level: the processor waits for many of
+    /// them at once, and not for one after the other between two hashes. Changes ascend and have one first nibble.
+    pub(crate) fn ahead(&self, changes: &[Change<'_>]) -> Ahead {
+        if let [change] = changes {
+            return self.ahead_of(&change.key);
+        }
+        let branches = self.branches.young();
         let mut keys: Vec<&B256> = changes.iter().map(|change| &change.key).collect();
-        let mut seen = 0;
+        let mut ahead = Ahead::default();
         for depth in 1..=Path::SHORT {
+            let mut paths: Vec<u64> = keys
+                .iter()
+                .map(|key| Path::short_prefix(key, depth))
+                .collect();
+            paths.dedup();
+            let near = paths.iter().filter_map(|path| branches.near(*path));
+            wait_for(near.map(|(path, _)| path.to_le_bytes()[0]));
+            let level: Vec<(u64, &Branch)> = paths
+                .iter()
+                .filter_map(|path| Some((*path, branches.get(*path)?.as_ref()?)))
+                .collect();
+            wait_for(level.iter().map(|(_, branch)| branch.touch()));
+            if level.is_empty() {
+                break;
+            }
+            let mut next = level.iter().peekable();
             keys.retain(|key| {
                 let path = Path::short_prefix(key, depth);
-                let Some(Some(branch)) = self.branches.young().get(path) else {
-                    return false;
-                };
-                seen ^= branch.touch();
-                branch.leads_on(key, depth)
+                while next.next_if(|(before, _)| *before < path).is_some() {}
+                next.peek()
+                    .is_some_and(|(found, branch)| *found == path && branch.leads_on(key, depth))
             });
+            let level = level.into_iter();
+            ahead.push(level.map(|(path, branch)| (path, branch.clone())).collect());
         }
-        std::hint::black_box(seen);
+        ahead
+    }
+
+    /// The same of one change, of which all levels are read at once.
+    fn ahead_of(&self, key: &B256) -> Ahead {
+        let branches = self.branches.young();
+        let paths = (1..=Path::SHORT).map(|depth| Path::short_prefix(key, depth));
+        let near = paths.clone().filter_map(|path| branches.near(path));
+        wait_for(near.map(|(path, _)| path.to_le_bytes()[0]));
+        let found: Vec<(u64, &Branch)> = paths
+            .map_while(|path| Some((path, branches.get(path)?.as_ref()?)))
+            .collect();
+        wait_for(found.iter().map(|(_, branch)| branch.touch()));
+        let mut ahead = Ahead::default();
+        for (path, branch) in found {
+            ahead.push(vec![(path, branch.clone())]);
+        }
+        ahead
+    }
+
+    /// Accounts by hashed address, as [`Held::account`] has them.
+    pub(crate) fn accounts<'h>(
+        &mut self,
+        hashed: impl Iterator<Item = &'h B256> + Clone,
+    ) -> Vec<Option<Option<Account>>> {
+        let accounts = self.accounts.young();
+        let near = hashed.clone().filter_map(|hashed| accounts.near(*hashed));
+        wait_for(near.map(|(found, account)| found[0] ^ u8::from(account.is_some())));
+        hashed.map(|hashed| self.account(hashed)).collect()
     }
 
     pub(crate) fn account(&mut self, hashed: &B256) -> Option<Option<Account>> {
@@ -201,6 +263,11 @@ impl Held {
     pub(crate) fn put_slot(&mut self, key: (B256, B256), value: U256) {
         self.slots.put(key, value);
     }
+}
+
+/// Reads memory that is needed next, all of it before anything is done with it.
+fn wait_for(bytes: impl Iterator<Item = u8>) {
+    std::hint::black_box(bytes.fold(0, |all, byte| all ^ byte));
 }
 
 /// The shard of a hashed address.

@@ -5,34 +5,38 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, U256, keccak256};
 
 use crate::account::encode_slot_leaf;
+use crate::cache::{SHARDS, shard_of};
 use crate::reader::{Reader, hash_in};
 use crate::rows::Table;
 use crate::state::Overwrites;
 use crate::trie::{
-    Branch, BranchChange, Change, Path, Source, Start, Trie, Updated, both, join, middle, part,
-    root_of, update,
+    Branch, Change, PAYS, Path, Source, Start, Trie, join, part, root_of, share, update,
 };
 use crate::view::hash_slot;
 use crate::{Account, AccountChange, Changes, EMPTY_ROOT, StateError};
 
-/// Fewest addresses of which it pays to hash a half on another thread.
+/// Fewest addresses of which it pays to hash some on another thread.
 const HASHING_PAYS: usize = 400;
+
+/// Addresses that a thread takes at once to hash them: few enough that both threads end together.
+const HASHED_AT_ONCE: usize = 64;
 
 /// An account's change, by hashed address.
 type Hashed<'a> = (B256, &'a AccountChange);
 
+/// The root, and what is overwritten, in as many parts as were made apart.
+type Applied = (B256, Vec<Overwrites>);
+
 /// The root after `changes`, and what they overwrite.
-pub(crate) fn apply(
-    reader: &Reader<'_>,
-    changes: &Changes,
-) -> Result<(B256, Overwrites), StateError> {
-    let sorted = sorted(&changes.accounts.iter().collect::<Vec<_>>());
-    if let Some(applied) = in_halves(reader, &sorted)? {
+pub(crate) fn apply(reader: &Reader<'_>, changes: &Changes) -> Result<Applied, StateError> {
+    let mut hashed = hashed(changes);
+    if let Some(applied) = in_parts(reader, &hashed)? {
         return Ok(applied);
     }
-    let overwrites = each(reader, &sorted)?;
+    hashed.sort_unstable_by_key(|(hashed, _)| *hashed);
+    let mut overwrites = each(reader, &hashed)?;
     if overwrites.accounts.is_empty() {
-        return Ok((root_of(reader, &Trie::Accounts)?, overwrites));
+        return Ok((root_of(reader, &Trie::Accounts)?, vec![overwrites]));
     }
     let start = if reader.is_empty() {
         Start::Empty
@@ -41,77 +45,79 @@ pub(crate) fn apply(
     };
     let leaves = Leaves::of(&overwrites);
     let updated = update(reader, &Trie::Accounts, start, &leaves.changes())?;
-    Ok(overwrites.with(updated))
+    overwrites.account_branches = updated.changed;
+    Ok((updated.root, vec![overwrites]))
 }
 
 /// A large batch on two threads, if the trie's root is such that each can have some of its children.
-fn in_halves(
-    reader: &Reader<'_>,
-    sorted: &[Hashed<'_>],
-) -> Result<Option<(B256, Overwrites)>, StateError> {
-    let Some(middle) = middle(sorted, |(hashed, _)| hashed) else {
+fn in_parts(reader: &Reader<'_>, hashed: &[Hashed<'_>]) -> Result<Option<Applied>, StateError> {
+    if hashed.len() < PAYS {
         return Ok(None);
-    };
+    }
     let root = reader.branch(&Trie::Accounts, &Path::ROOT)?;
     let Some(root) = root.filter(Branch::begins_here) else {
         return Ok(None);
     };
-    let half = |sorted: &[Hashed<'_>]| {
-        let overwrites = each(reader, sorted)?;
+    let done = share(by_shard(hashed), |mut accounts| {
+        accounts.sort_unstable_by_key(|(hashed, _)| *hashed);
+        let overwrites = each(reader, &accounts)?;
         let leaves = Leaves::of(&overwrites);
-        let part = part(reader, &Trie::Accounts, &root, &leaves.changes())?;
+        let part = if leaves.is_empty() {
+            None
+        } else {
+            Some(part(reader, &Trie::Accounts, &root, &leaves.changes())?)
+        };
         Ok::<_, StateError>((overwrites, part))
-    };
-    let (low, high) = sorted.split_at(middle);
-    let (low, high) = both(|| half(low), || half(high));
-    let ((mut overwrites, low), (others, high)) = (low?, high?);
-    overwrites.accounts.extend(others.accounts);
-    overwrites.slots.extend(others.slots);
-    overwrites.storage_branches.extend(others.storage_branches);
-    Ok(join(&root, low, high).map(|updated| overwrites.with(updated)))
+    });
+    let done = done.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let (mut overwrites, parts): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+    let updated = join(&root, parts.into_iter().flatten().collect());
+    Ok(updated.map(|updated| {
+        overwrites.push(Overwrites {
+            account_branches: updated.changed,
+            ..Overwrites::default()
+        });
+        (updated.root, overwrites)
+    }))
 }
 
-/// In the order of their hashed addresses.
-fn sorted<'a>(accounts: &[(&Address, &'a AccountChange)]) -> Vec<Hashed<'a>> {
-    let hash = |accounts: &[(&Address, &'a AccountChange)]| {
-        let mut hashed: Vec<_> = accounts
-            .iter()
-            .map(|(address, change)| (keccak256(address), *change))
-            .collect();
-        hashed.sort_unstable_by_key(|(hashed, _)| *hashed);
-        hashed
-    };
-    if accounts.len() < HASHING_PAYS {
-        return hash(accounts);
+/// With their hashes, and not sorted by them.
+fn hashed(changes: &Changes) -> Vec<Hashed<'_>> {
+    let hash = |(address, change): (&Address, _)| (keccak256(address), change);
+    if changes.accounts.len() < HASHING_PAYS {
+        return changes.accounts.iter().map(hash).collect();
     }
-    let (low, high) = accounts.split_at(accounts.len() / 2);
-    let (mut all, high) = both(|| hash(low), || hash(high));
-    all.extend(high);
-    // Finds the two runs and merges them.
-    all.sort_by_key(|(hashed, _)| *hashed);
-    all
+    let accounts: Vec<(&Address, &AccountChange)> = changes.accounts.iter().collect();
+    let hashed = share(accounts.chunks(HASHED_AT_ONCE).collect(), |accounts| {
+        accounts.iter().copied().map(hash).collect::<Vec<_>>()
+    });
+    hashed.concat()
+}
+
+/// Those of each shard of the cache, and so below each of the root's children, that has any.
+fn by_shard<'a>(hashed: &[Hashed<'a>]) -> Vec<Vec<Hashed<'a>>> {
+    let mut shards = vec![Vec::new(); SHARDS];
+    for entry in hashed {
+        shards[shard_of(&entry.0)].push(*entry);
+    }
+    shards.retain(|shard| !shard.is_empty());
+    shards
 }
 
 /// Accounts after their changes, and their storage.
 fn each(reader: &Reader<'_>, sorted: &[Hashed<'_>]) -> Result<Overwrites, StateError> {
     let mut overwrites = Overwrites::default();
     overwrites.accounts.reserve(sorted.len());
-    for (hashed, change) in sorted {
-        let old = reader.account(hashed)?;
-        let new = account_after(reader, *hashed, old, change, &mut overwrites)?;
-        if old != new {
-            overwrites.accounts.push((*hashed, old, new));
+    for group in sorted.chunk_by(|(a, _), (b, _)| shard_of(a) == shard_of(b)) {
+        let olds = reader.accounts(group.iter().map(|(hashed, _)| hashed))?;
+        for ((hashed, change), old) in group.iter().zip(olds) {
+            let new = account_after(reader, *hashed, old, change, &mut overwrites)?;
+            if old != new {
+                overwrites.accounts.push((*hashed, old, new));
+            }
         }
     }
     Ok(overwrites)
-}
-
-impl Overwrites {
-    /// With the branches of the account trie, and its root.
-    fn with(mut self, updated: Updated) -> (B256, Self) {
-        self.account_branches = updated.branches;
-        (updated.root, self)
-    }
 }
 
 /// The account after its change, whose storage is added to `overwrites`.
@@ -165,33 +171,25 @@ fn account_after(
             });
         }
     }
-    let Some(info) = change.info else {
-        overwrites.storage_branches.extend(removed(gone, hashed));
-        return Ok(None);
-    };
-    let trie = Trie::Storage(hashed);
-    let root = if leaves.is_empty() {
-        overwrites.storage_branches.extend(removed(gone, hashed));
-        if start == Start::Empty {
-            EMPTY_ROOT
-        } else {
-            old_root
-        }
-    } else {
-        let updated = update(reader, &trie, start, &leaves.changes())?;
-        let mut gone: BTreeMap<Path, _> = gone.into_iter().collect();
-        for mut change in updated.branches {
-            if let Some(old) = gone.remove(&change.path) {
-                change.old = Some(old);
-            }
-            if change.old != change.new {
-                overwrites.storage_branches.push((hashed, change));
-            }
-        }
-        overwrites.storage_branches.extend(removed(gone, hashed));
+    let mut changed = Vec::new();
+    let root = if !leaves.is_empty() {
+        let updated = update(reader, &Trie::Storage(hashed), start, &leaves.changes())?;
+        changed = updated.changed;
         updated.root
+    } else if start == Start::Empty {
+        EMPTY_ROOT
+    } else {
+        old_root
     };
-    Ok(Some(Account::new(info, root)))
+    if !gone.is_empty() {
+        // A trie that is built anew is built in one piece.
+        let mut all = changed.pop().unwrap_or_default();
+        all.leave(gone);
+        changed.push(all);
+    }
+    let changed = changed.into_iter().map(|changed| (hashed, changed));
+    overwrites.storage_branches.extend(changed);
+    Ok(change.info.map(|info| Account::new(info, root)))
 }
 
 /// Every slot of an account: what it is, and zero.
@@ -207,21 +205,6 @@ fn all_slots(
             Ok((slot, (crate::account::slot_from_row(&row)?, U256::ZERO)))
         })
         .collect()
-}
-
-/// Rows that go with a whole storage trie.
-fn removed(
-    branches: impl IntoIterator<Item = (Path, Branch)>,
-    hashed: B256,
-) -> impl Iterator<Item = (B256, BranchChange)> {
-    branches.into_iter().map(move |(path, old)| {
-        let change = BranchChange {
-            path,
-            old: Some(old),
-            new: None,
-        };
-        (hashed, change)
-    })
 }
 
 /// Leaves' values in one piece of memory.

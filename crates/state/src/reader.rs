@@ -10,7 +10,7 @@ use crate::account::{encode_slot_leaf, slot_from_row};
 use crate::cache::{Cache, shard_of, shard_of_branch};
 use crate::history::{Past, after};
 use crate::rows::{Keys, RowId, Table};
-use crate::trie::{Branch, Change, Path, Source, Trie};
+use crate::trie::{Ahead, Branch, Change, Path, Source, Trie};
 use crate::{Account, StateError};
 
 /// Which rows are the state after one block.
@@ -69,6 +69,23 @@ impl<'a> Reader<'a> {
         })?;
         stored.keep(shard, |held| held.put_account(*hashed, row));
         Ok(row)
+    }
+
+    /// Accounts whose hashed addresses have one first nibble: the cache is asked for all at once, so that the processor
+    /// waits for many of them together.
+    pub(crate) fn accounts<'h>(
+        &self,
+        hashed: impl Iterator<Item = &'h B256> + Clone,
+    ) -> Result<Vec<Option<Account>>, StateError> {
+        let (Some(stored), Some(first)) = (self.stored, hashed.clone().next()) else {
+            return Ok(vec![None; hashed.count()]);
+        };
+        let held = stored.cached(shard_of(first), |held| Some(held.accounts(hashed.clone())));
+        let held = held.unwrap_or_default().into_iter();
+        hashed
+            .zip(held.chain(std::iter::repeat(None)))
+            .map(|(hashed, held)| held.map_or_else(|| self.account(hashed), Ok))
+            .collect()
     }
 
     pub(crate) fn slot(&self, account: &B256, slot: &B256) -> Result<U256, StateError> {
@@ -179,11 +196,13 @@ impl Source for Reader<'_> {
         Ok(branch)
     }
 
-    fn expect(&self, trie: &Trie, changes: &[Change<'_>]) {
+    fn ahead(&self, trie: &Trie, changes: &[Change<'_>]) -> Ahead {
         let (Some(stored), Trie::Accounts, [first, ..]) = (self.stored, trie, changes) else {
-            return;
+            return Ahead::default();
         };
-        stored.keep(shard_of(&first.key), |held| held.warm(changes));
+        stored
+            .cached(shard_of(&first.key), |held| Some(held.ahead(changes)))
+            .unwrap_or_default()
     }
 
     fn first_leaf(&self, trie: &Trie, path: &Path) -> Result<Option<(B256, Vec<u8>)>, StateError> {

@@ -8,12 +8,12 @@ use store::tables::{Batch, Snapshot};
 use types::ChainId;
 
 use crate::account::slot_row;
-use crate::cache::{Cache, shard_of, shard_of_branch};
+use crate::cache::{Advancing, Cache, shard_of, shard_of_branch};
 use crate::history::{self, Before, Forgotten};
 use crate::prepare;
 use crate::reader::{Reader, Stored};
 use crate::rows::{Keys, RowId};
-use crate::trie::{Branch, BranchChange, Trie};
+use crate::trie::{BranchChange, Changed, Trie};
 use crate::{Account, Changes, History, StateError, View, ViewError};
 
 /// The state of one chain. It holds no rows but those in its cache, which belongs to one line of blocks: where a
@@ -35,7 +35,7 @@ pub struct Prepared {
     pub(crate) parent: Option<u64>,
     pub(crate) root: B256,
     pub(crate) rows_read: u64,
-    pub(crate) overwrites: Overwrites,
+    pub(crate) overwrites: Vec<Overwrites>,
     pub(crate) codes: Vec<(B256, Bytes)>,
     pub(crate) forgotten: Forgotten,
 }
@@ -46,9 +46,9 @@ pub(crate) struct Overwrites {
     pub(crate) accounts: Vec<(B256, Option<Account>, Option<Account>)>,
     /// Account, slot; zero is nothing.
     pub(crate) slots: Vec<(B256, B256, U256, U256)>,
-    pub(crate) account_branches: Vec<BranchChange>,
+    pub(crate) account_branches: Vec<Changed>,
     /// With the hashed address.
-    pub(crate) storage_branches: Vec<(B256, BranchChange)>,
+    pub(crate) storage_branches: Vec<(B256, Changed)>,
 }
 
 impl State {
@@ -156,24 +156,26 @@ impl State {
                 history::add_touched(id, &mut touched);
             }
         };
-        for (hashed, old, new) in &prepared.overwrites.accounts {
+        let parts = prepared.overwrites.iter();
+        for (hashed, old, new) in parts.clone().flat_map(|part| &part.accounts) {
             let [old, new] = [old, new].map(|account| account.map(Account::to_row));
             overwrite(&RowId::account(hashed), old.as_deref(), new);
         }
-        for (account, slot, old, new) in &prepared.overwrites.slots {
+        for (account, slot, old, new) in parts.clone().flat_map(|part| &part.slots) {
             let row = |value: &U256| (!value.is_zero()).then(|| slot_row(*value));
             let id = RowId::slot(account, slot);
             overwrite(&id, row(old).as_deref(), row(new));
         }
-        let mut branch = |trie: &Trie, BranchChange { path, old, new }: &BranchChange| {
-            let [old, new] = [old, new].map(|branch| branch.as_ref().map(Branch::row));
-            overwrite(&RowId::branch(trie, path), old, new.map(<[u8]>::to_vec));
+        let mut branches = |trie: &Trie, changed: &Changed| {
+            for BranchChange { path, old, new } in changed.iter() {
+                overwrite(&RowId::branch(trie, path), old, new.map(<[u8]>::to_vec));
+            }
         };
-        for change in &prepared.overwrites.account_branches {
-            branch(&Trie::Accounts, change);
+        for changed in parts.clone().flat_map(|part| &part.account_branches) {
+            branches(&Trie::Accounts, changed);
         }
-        for (account, change) in &prepared.overwrites.storage_branches {
-            branch(&Trie::Storage(*account), change);
+        for (account, changed) in parts.flat_map(|part| &part.storage_branches) {
+            branches(&Trie::Storage(*account), changed);
         }
         if !touched.is_empty() {
             let key = keys.current(RowId::touched(prepared.number).as_bytes());
@@ -204,29 +206,34 @@ impl State {
             *known = oldest.map(|oldest| (number, oldest));
         }
         let mut cache = self.cache.advance(prepared.parent, number);
-        let Overwrites {
-            accounts,
-            slots,
-            account_branches,
-            storage_branches,
-        } = prepared.overwrites;
-        for (hashed, _, account) in accounts {
+        for part in prepared.overwrites {
+            part.adopt(&mut cache);
+        }
+    }
+}
+
+impl Overwrites {
+    /// What is held becomes what is written.
+    fn adopt(self, cache: &mut Advancing<'_>) {
+        for (hashed, _, account) in self.accounts {
             cache.shard(shard_of(&hashed)).put_account(hashed, account);
         }
-        for (account, slot, _, value) in slots {
+        for (account, slot, _, value) in self.slots {
             cache
                 .shard(shard_of(&account))
                 .put_slot((account, slot), value);
         }
-        let mut put = |trie: Trie, change: BranchChange| {
-            let shard = shard_of_branch(&trie, &change.path);
-            cache.shard(shard).put_branch(trie, change.path, change.new);
+        let mut put = |trie: Trie, changed: Changed| {
+            changed.adopt(|path, row| {
+                let shard = cache.shard(shard_of_branch(&trie, &path));
+                shard.write_branch(trie, path, row);
+            });
         };
-        for change in account_branches {
-            put(Trie::Accounts, change);
+        for changed in self.account_branches {
+            put(Trie::Accounts, changed);
         }
-        for (account, change) in storage_branches {
-            put(Trie::Storage(account), change);
+        for (account, changed) in self.storage_branches {
+            put(Trie::Storage(account), changed);
         }
     }
 }

@@ -9,7 +9,9 @@
 //! branch is a part of it: one row, lying at the path where the extension begins. Leaves are the flat rows.
 //! All keys have 32 bytes, so no branch has a value.
 
+mod ahead;
 mod branch;
+mod changed;
 mod encode;
 mod grow;
 mod parallel;
@@ -19,11 +21,14 @@ mod seal;
 mod update;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use alloy_primitives::B256;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use branch::Branch;
-pub(crate) use parallel::{both, join, middle, part};
+pub(crate) use changed::{BranchChange, Changed};
+pub(crate) use parallel::{PAYS, join, part, share};
 pub(crate) use path::Path;
 pub(crate) use proof::{prove, root_of};
 pub(crate) use update::{Start, update};
@@ -44,8 +49,11 @@ pub(crate) trait Source: Sync {
     /// The branch at `path`, if there is one.
     fn branch(&self, trie: &Trie, path: &Path) -> Result<Option<Branch>, StateError>;
 
-    /// Told beforehand which changes, of one first nibble, will be asked for; may bring their branches nearer.
-    fn expect(&self, _trie: &Trie, _changes: &[Change<'_>]) {}
+    /// Branches that changes of one first nibble will go through, as far as finding all at once is quicker than one
+    /// after the other. Each is what [`Source::branch`] would give.
+    fn ahead(&self, _trie: &Trie, _changes: &[Change<'_>]) -> Ahead {
+        Ahead::default()
+    }
 
     /// The first leaf at or below `path`: its key and value.
     fn first_leaf(&self, trie: &Trie, path: &Path) -> Result<Option<(B256, Vec<u8>)>, StateError>;
@@ -62,19 +70,12 @@ pub(crate) struct Change<'a> {
     pub(crate) existed: bool,
 }
 
-/// A branch's row before and after.
-#[derive(Clone, Debug)]
-pub(crate) struct BranchChange {
-    pub(crate) path: Path,
-    pub(crate) old: Option<Branch>,
-    pub(crate) new: Option<Branch>,
-}
-
 /// What an update makes of a trie.
 #[derive(Debug)]
 pub(crate) struct Updated {
     pub(crate) root: B256,
-    pub(crate) branches: Vec<BranchChange>,
+    /// In any order, each path once.
+    pub(crate) changed: Vec<Changed>,
 }
 
 /// A leaf.
@@ -94,11 +95,20 @@ enum Node<'a> {
 /// A branch whose children have their references.
 #[derive(Debug)]
 struct Sealed {
-    branch: Branch,
+    row: Row,
     /// The reference to it without its extension.
     body: Reference,
+}
+
+/// The row of a branch after an update.
+#[derive(Debug)]
+enum Row {
     /// What lay at its place before.
-    old: Option<Branch>,
+    Kept(Branch),
+    /// That of a branch from elsewhere.
+    Moved(Branch),
+    /// A new one, and what lay at its place before.
+    Written(Range<usize>, Option<Branch>),
 }
 
 /// How a parent refers to a child: the hash of its RLP, or the RLP itself when shorter than 32 bytes.
@@ -107,6 +117,16 @@ struct Reference {
     /// Zero after the end of an inline node.
     bytes: [u8; 32],
     inline: bool,
+}
+
+impl Row {
+    /// `changed`: where new rows were written.
+    fn bytes<'r>(&'r self, changed: &'r Changed) -> &'r [u8] {
+        match self {
+            Self::Kept(branch) | Self::Moved(branch) => branch.row(),
+            Self::Written(new, _) => changed.bytes(new),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use alloy_primitives::U256;
 use alloy_primitives::map::HashMap;
 
-use super::table::Table;
+use super::table::{Key, Table};
 use crate::trie::Branch;
 
 /// What is held.
@@ -60,21 +60,21 @@ impl<K: Hash + Eq, V: Clone + Weighed> Map for HashMap<K, V> {
     }
 }
 
-impl Map for Table {
-    type Key = u64;
-    type Value = Option<Branch>;
-    const ENTRY: usize = size_of::<(u64, Option<Branch>)>() * 2;
+impl<K: Key + Default, V: Clone + Default + Weighed> Map for Table<K, V> {
+    type Key = K;
+    type Value = V;
+    const ENTRY: usize = size_of::<(K, V)>() * 2;
 
-    fn find(&self, path: &u64) -> Option<Option<Branch>> {
-        self.get(*path).cloned()
+    fn find(&self, key: &K) -> Option<V> {
+        self.get(*key).cloned()
     }
 
-    fn take(&mut self, path: &u64) -> Option<Option<Branch>> {
-        self.find(path)
+    fn take(&mut self, key: &K) -> Option<V> {
+        self.find(key)
     }
 
-    fn set(&mut self, path: u64, branch: Option<Branch>) -> Option<Option<Branch>> {
-        self.insert(path, branch)
+    fn set(&mut self, key: K, value: V) -> Option<V> {
+        self.insert(key, value)
     }
 }
 
@@ -103,6 +103,11 @@ impl<M: Map> Generations<M> {
     /// What was used lately.
     pub(super) const fn young(&self) -> &M {
         &self.young
+    }
+
+    /// The same; what replaces a value has to weigh as much.
+    pub(super) const fn young_mut(&mut self) -> &mut M {
+        &mut self.young
     }
 
     /// The value, made young again.

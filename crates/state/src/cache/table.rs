@@ -1,84 +1,118 @@
-//! A table of branches by path: what a map would be, in one array, so that asking touches one line of memory before the
-//! branch itself.
+//! A table by path or hash: what a map would be, in one array, so that asking touches one line of memory before what
+//! is held.
 //!
 //! Open addressing with linear probing. Nothing is ever removed: a table is dropped as a whole.
 
 use std::fmt;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 
+use alloy_primitives::B256;
 use alloy_primitives::map::DefaultHashBuilder;
-
-use crate::trie::Branch;
-
-/// No path: [`Path::short`](crate::trie::Path::short) never has these low four bits.
-const VACANT: u64 = u64::MAX;
 
 /// Slots of a table that is not empty, at first.
 const FEWEST: usize = 16;
 
-/// Branches, and places known to have none, by short path.
+/// What a table may be asked by.
+pub(crate) trait Key: Copy + Eq + Hash {
+    /// What no key is.
+    const VACANT: Self;
+}
+
+impl Key for u64 {
+    /// [`Path::short`](crate::trie::Path::short) never has these low four bits.
+    const VACANT: Self = Self::MAX;
+}
+
+impl Key for B256 {
+    /// Nobody finds what has this hash.
+    const VACANT: Self = Self::repeat_byte(0xff);
+}
+
+/// Values by key.
 #[derive(Default)]
-pub(crate) struct Table {
+pub(crate) struct Table<K, V> {
     /// A power of two, at most three quarters taken; or none.
-    slots: Vec<(u64, Option<Branch>)>,
+    slots: Vec<(K, V)>,
     taken: usize,
     /// Other for each table, so that nobody can choose addresses that meet.
     hasher: DefaultHashBuilder,
 }
 
-impl Table {
-    /// What is held of a path.
-    pub(crate) fn get(&self, path: u64) -> Option<&Option<Branch>> {
+impl<K: Key, V: Default> Table<K, V> {
+    /// What is held of a key.
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
         if self.slots.is_empty() {
             return None;
         }
-        let (found, branch) = &self.slots[self.slot(path)];
-        (*found == path).then_some(branch)
+        let (found, value) = &self.slots[self.slot(key)];
+        (*found == key).then_some(value)
     }
 
-    /// Sets what is held of a path; gives what was.
-    pub(crate) fn insert(&mut self, path: u64, branch: Option<Branch>) -> Option<Option<Branch>> {
+    /// The same, to be changed.
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let slot = self.slot(key);
+        let (found, value) = &mut self.slots[slot];
+        (*found == key).then_some(value)
+    }
+
+    /// The slot where a key is unless others were there before. Who reads of many keys' slots before asking for the
+    /// first waits for all of them at once: nothing depends on what lies there.
+    pub(crate) fn near(&self, key: K) -> Option<&(K, V)> {
+        self.slots.get(self.first(key))
+    }
+
+    /// Sets what is held of a key; gives what was.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         if (self.taken + 1) * 4 > self.slots.len() * 3 {
             self.grow();
         }
-        let slot = self.slot(path);
-        let (key, held) = &mut self.slots[slot];
-        if *key == path {
-            return Some(std::mem::replace(held, branch));
+        let slot = self.slot(key);
+        let (found, held) = &mut self.slots[slot];
+        if *found == key {
+            return Some(std::mem::replace(held, value));
         }
-        (*key, *held) = (path, branch);
+        (*found, *held) = (key, value);
         self.taken += 1;
         None
     }
 
-    /// Where a path is, or would be put.
-    fn slot(&self, path: u64) -> usize {
+    /// Where a key is, or would be put.
+    fn slot(&self, key: K) -> usize {
         let last = self.slots.len() - 1;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a table has fewer slots than a number of this size can count"
-        )]
-        let mut slot = self.hasher.hash_one(path) as usize & last;
-        while self.slots[slot].0 != path && self.slots[slot].0 != VACANT {
+        let mut slot = self.first(key);
+        while self.slots[slot].0 != key && self.slots[slot].0 != K::VACANT {
             slot = (slot + 1) & last;
         }
         slot
     }
 
+    /// Where a key is looked for first.
+    fn first(&self, key: K) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a table has fewer slots than a number of this size can count"
+        )]
+        let hash = self.hasher.hash_one(key) as usize;
+        hash & self.slots.len().saturating_sub(1)
+    }
+
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(FEWEST);
-        let vacant = std::iter::repeat_with(|| (VACANT, None)).take(size);
+        let vacant = std::iter::repeat_with(|| (K::VACANT, V::default())).take(size);
         let smaller = std::mem::replace(&mut self.slots, vacant.collect());
-        for (path, branch) in smaller {
-            if path != VACANT {
-                let slot = self.slot(path);
-                self.slots[slot] = (path, branch);
+        for (key, value) in smaller {
+            if key != K::VACANT {
+                let slot = self.slot(key);
+                self.slots[slot] = (key, value);
             }
         }
     }
 }
 
-impl fmt::Debug for Table {
+impl<K, V> fmt::Debug for Table<K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Table")
@@ -91,11 +125,10 @@ impl fmt::Debug for Table {
 mod tests {
     use std::collections::HashMap;
 
-    use alloy_primitives::B256;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::trie::Path;
+    use crate::trie::{Branch, Path};
 
     proptest! {
         #[test]
@@ -121,7 +154,7 @@ mod tests {
             prop_assert_eq!(short.is_some(), length <= Path::SHORT);
             if let Some(short) = short {
                 prop_assert_eq!(short, Path::short_prefix(&key, length));
-                prop_assert_ne!(short, VACANT);
+                prop_assert_ne!(short, u64::VACANT);
                 let longer = length < Path::SHORT && Path::short_prefix(&key, length + 1) == short;
                 prop_assert!(!longer, "paths of two lengths are two");
             }

@@ -114,6 +114,39 @@ fn a_warm_state_reads_no_branch_for_updates() {
 }
 
 #[test]
+fn a_warm_state_takes_batches_of_every_size_and_changes_nothing_of_what_a_candidate_holds() {
+    let mut random = Random(6);
+    let mut chain = Chain::new(History::Blocks(2));
+    chain.with_cache(1 << 26);
+    chain.block(&many(3_000));
+    for count in [1, 2, 3, 8, 40, 199, 200, 900, 1, 2_000, 5] {
+        let mut changes = Changes::default();
+        for _ in 0..count {
+            // A third is new at first; a third of those that are there is deleted.
+            let (n, balance) = (random.below(4_500), random.below(1_000));
+            changes.accounts.extend(transfer(n, balance).accounts);
+            if balance % 3 == 0 {
+                changes
+                    .accounts
+                    .insert(address(n), AccountChange::default());
+            }
+        }
+        let (parent, number) = (chain.latest(), chain.head.unwrap() + 1);
+        let candidate = chain.state.prepare(&parent, number, &changes).unwrap();
+        let rows = |chain: &Chain| {
+            let mut batch = Batch::default();
+            chain.state.write(&candidate, &mut batch);
+            batch
+        };
+        let before = rows(&chain);
+        chain.block(&changes);
+        assert_eq!(rows(&chain), before);
+    }
+    let fresh = Chain::of_model(&chain.model);
+    assert_eq!(chain.rows(0x10..=0x13), fresh.rows(0x10..=0x13));
+}
+
+#[test]
 fn a_stale_view_does_not_read_what_is_cached_of_a_later_block() {
     let mut chain = Chain::new(History::All);
     chain.block(&many(300));

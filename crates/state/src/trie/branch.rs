@@ -16,7 +16,7 @@ use crate::account::byte;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Branch(Arc<[u8]>);
 
-/// A branch with room for all children, so that one is set without moving the others.
+/// A branch that changes, with room for all children.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     /// Nibbles of the extension, one a byte; mostly empty.
@@ -27,7 +27,7 @@ pub(super) struct Work {
     pub(super) leaves: u16,
     /// A bit for each child whose reference is the child itself.
     pub(super) inline: u16,
-    /// By nibble; what is not in `mask` says nothing.
+    /// Of the children that are there, by nibble, as a row without inline nodes has them; what comes after says nothing.
     references: [[u8; 32]; 16],
 }
 
@@ -52,6 +52,22 @@ impl Branch {
         }
     }
 
+    /// Takes a row that this module wrote.
+    pub(crate) fn written(row: &[u8]) -> Self {
+        Self(row.into())
+    }
+
+    /// Becomes the branch of another row that this module wrote, if that is as long and nobody else holds this one.
+    pub(crate) fn overwrite(&mut self, row: &[u8]) -> bool {
+        match Arc::get_mut(&mut self.0) {
+            Some(bytes) if bytes.len() == row.len() => {
+                bytes.copy_from_slice(row);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Whether no extension comes before it.
     pub(crate) fn begins_here(&self) -> bool {
         self.extension().is_empty()
@@ -65,19 +81,19 @@ impl Branch {
         })
     }
 
-    /// Reads a byte of each line of memory that it takes.
+    /// Reads a byte of each line of memory that it takes, so that the processor has them near.
     pub(crate) fn touch(&self) -> u8 {
         self.0.iter().step_by(64).fold(0, |all, byte| all ^ byte)
     }
 
     /// Nibbles of the extension, one a byte; mostly empty.
     pub(super) fn extension(&self) -> &[u8] {
-        &self.0[1..=usize::from(self.0[0])]
+        extension(&self.0)
     }
 
-    /// The same branch behind another extension.
-    pub(super) fn behind(&self, extension: &[u8]) -> Self {
-        let children = &self.0[1 + usize::from(self.0[0])..];
+    /// The branch of a row behind another extension.
+    pub(super) fn behind(row: &[u8], extension: &[u8]) -> Self {
+        let children = &row[1 + usize::from(row[0])..];
         let row = [&[byte(extension.len())], extension, children].concat();
         Self(row.into())
     }
@@ -109,51 +125,69 @@ impl Work {
             .expect("a branch's row was read or written by this module");
     }
 
-    /// The reference of a child that is there.
-    pub(super) const fn reference(&self, nibble: u8) -> Reference {
-        Reference {
-            bytes: self.references[nibble as usize],
-            inline: self.inline & 1 << nibble != 0,
+    /// The references of the children that are there, by nibble.
+    pub(super) fn references(&self) -> impl Iterator<Item = Reference> {
+        nibbles(self.mask)
+            .zip(&self.references)
+            .map(|(nibble, bytes)| Reference {
+                bytes: *bytes,
+                inline: self.inline & 1 << nibble != 0,
+            })
+    }
+
+    /// The same when none is inline.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.references.iter().take(self.count())
+    }
+
+    pub(super) fn set(&mut self, nibble: u8, reference: Reference, leaf: bool) {
+        let (at, bit, count) = (self.before(nibble), 1 << nibble, self.count());
+        if self.mask & bit == 0 {
+            self.references.copy_within(at..count, at + 1);
         }
+        self.references[at] = reference.bytes;
+        self.mask |= bit;
+        self.leaves = self.leaves & !bit | u16::from(leaf) << nibble;
+        self.inline = self.inline & !bit | u16::from(reference.inline) << nibble;
     }
 
-    pub(super) const fn set(&mut self, nibble: u8, reference: Reference, leaf: bool) {
-        self.clear(nibble);
-        self.mask |= 1 << nibble;
-        self.leaves |= (leaf as u16) << nibble;
-        self.inline |= (reference.inline as u16) << nibble;
-        self.references[nibble as usize] = reference.bytes;
-    }
-
-    pub(super) const fn clear(&mut self, nibble: u8) {
-        let others = !(1 << nibble);
-        self.mask &= others;
-        self.leaves &= others;
-        self.inline &= others;
-    }
-
-    /// The branch as it is now: `old` itself when nothing differs.
-    pub(super) fn branch(&self, old: Option<&Branch>, buffer: &mut Vec<u8>) -> Branch {
-        buffer.clear();
-        buffer.push(byte(self.extension.len()));
-        buffer.extend_from_slice(&self.extension);
-        for mask in [self.mask, self.leaves, self.inline] {
-            buffer.extend_from_slice(&mask.to_be_bytes());
+    /// Removes a child, if it is there.
+    pub(super) fn clear(&mut self, nibble: u8) {
+        let (at, bit, count) = (self.before(nibble), 1 << nibble, self.count());
+        if self.mask & bit != 0 {
+            self.references.copy_within(at + 1..count, at);
         }
-        for nibble in nibbles(self.mask) {
-            if self.inline & 1 << nibble == 0 {
-                buffer.extend_from_slice(&self.references[usize::from(nibble)]);
-            } else {
-                buffer.extend_from_slice(self.reference(nibble).as_bytes());
+        self.mask &= !bit;
+        self.leaves &= !bit;
+        self.inline &= !bit;
+    }
+
+    /// How many children there are.
+    pub(super) const fn count(&self) -> usize {
+        self.mask.count_ones() as usize
+    }
+
+    /// How many of them come before that at `nibble`.
+    const fn before(&self, nibble: u8) -> usize {
+        (self.mask & ((1 << nibble) - 1)).count_ones() as usize
+    }
+
+    /// Adds its row to `out`.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.push(byte(self.extension.len()));
+        out.extend_from_slice(&self.extension);
+        let masks = [self.mask, self.leaves, self.inline].map(u16::to_be_bytes);
+        out.extend_from_slice(masks.as_flattened());
+        if self.inline == 0 {
+            out.extend_from_slice(self.references[..self.count()].as_flattened());
+        } else {
+            for reference in self.references() {
+                out.extend_from_slice(reference.as_bytes());
             }
         }
-        match old {
-            Some(old) if old.row() == buffer.as_slice() => old.clone(),
-            _ => Branch(buffer.as_slice().into()),
-        }
     }
 
-    /// Reads a row, if it has the form that [`Work::branch`] writes.
+    /// Reads a row, if it has the form that [`Work::write`] gives.
     fn read(&mut self, row: &[u8]) -> Option<()> {
         let (&length, rest) = row.split_first()?;
         let (extension, rest) = rest.split_at_checked(length.into())?;
@@ -171,8 +205,13 @@ impl Work {
             self.extension.extend_from_slice(extension);
         }
         (self.mask, self.leaves, self.inline) = (mask, leaves, inline);
-        for nibble in nibbles(mask) {
-            let reference = &mut self.references[usize::from(nibble)];
+        if inline == 0 {
+            let count = self.count();
+            let hashes = self.references[..count].as_flattened_mut();
+            let sound = hashes.len() == rest.len();
+            return sound.then(|| hashes.copy_from_slice(rest));
+        }
+        for (nibble, reference) in nibbles(mask).zip(&mut self.references) {
             if inline & 1 << nibble == 0 {
                 let (bytes, after) = rest.split_first_chunk::<32>()?;
                 *reference = *bytes;
@@ -199,6 +238,11 @@ impl Reference {
         };
         &self.bytes[..length]
     }
+}
+
+/// Nibbles of the extension in a row, one a byte; mostly empty.
+pub(super) fn extension(row: &[u8]) -> &[u8] {
+    &row[1..=usize::from(row[0])]
 }
 
 /// Length of an RLP list shorter than 32 bytes, from its first byte.

@@ -48,32 +48,46 @@ impl Reference {
 /// A branch without its extension.
 pub(super) fn encode_branch(branch: &Work, out: &mut Vec<u8>) {
     out.clear();
-    let count = branch.mask.count_ones() as usize;
-    let payload = 17 - count
-        + if branch.inline == 0 {
-            33 * count
-        } else {
-            nibbles(branch.mask)
-                .map(|nibble| branch.reference(nibble))
-                .map(|child| child.as_bytes().len() + usize::from(!child.inline))
-                .sum()
-        };
-    out.reserve(payload + 3);
-    encode_list_head(payload, out);
+    if branch.inline == 0 {
+        encode_hashes(branch, out);
+        return;
+    }
+    let references = branch.references();
+    let lengths = references.map(|child| child.as_bytes().len() + usize::from(!child.inline));
+    encode_list_head(17 - branch.count() + lengths.sum::<usize>(), out);
+    let mut references = branch.references();
     for nibble in 0..16_u8 {
         if branch.mask & 1 << nibble == 0 {
             out.push(0x80);
-        } else {
-            branch.reference(nibble).encode(out);
+        } else if let Some(child) = references.next() {
+            child.encode(out);
         }
     }
     out.push(0x80);
 }
 
+/// A branch whose children are all referred to by their hash, which is nearly every one.
+fn encode_hashes(branch: &Work, out: &mut Vec<u8>) {
+    let payload = 17 + 32 * branch.count();
+    encode_list_head(payload, out);
+    let head = out.len();
+    // What no child is written over says that there is none, and no value.
+    out.resize(head + payload, 0x80);
+    let mut rest = &mut out[head..];
+    let mut last = 0;
+    for (nibble, hash) in nibbles(branch.mask).zip(branch.hashes()) {
+        let skipped = usize::from(nibble - last);
+        let (string, after) = rest[skipped..].split_at_mut(33);
+        string[0] = 0xa0;
+        string[1..].copy_from_slice(hash);
+        (rest, last) = (after, nibble + 1);
+    }
+}
+
 /// An extension by `nibbles` to `child`.
 pub(super) fn encode_extension(nibbles: &[u8], child: &Reference, out: &mut Vec<u8>) {
     out.clear();
-    let path = hex_prefix(nibbles.len(), 0, |at| nibbles[at]);
+    let path = hex_prefix(nibbles);
     let path = &path[..nibbles.len() / 2 + 1];
     let head = usize::from(path.len() > 1 || path[0] > 0x7f);
     encode_list_head(
@@ -87,9 +101,8 @@ pub(super) fn encode_extension(nibbles: &[u8], child: &Reference, out: &mut Vec<
 /// A leaf of `key`, seen from `depth` nibbles below the root.
 pub(super) fn encode_leaf(key: &B256, depth: usize, value: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    let length = 64 - depth;
-    let path = hex_prefix(length, 0x20, |at| nibble(key, depth + at));
-    let path = &path[..length / 2 + 1];
+    let path = leaf_path(key, depth);
+    let path = &path[depth.div_ceil(2)..];
     let path_length = path.len() + usize::from(path.len() > 1 || path[0] > 0x7f);
     // A value of one byte is a slot's: at most 0x7f, else it has a head and two bytes.
     let value_head = match value {
@@ -106,18 +119,27 @@ pub(super) fn encode_leaf(key: &B256, depth: usize, value: &[u8], out: &mut Vec<
     out.extend_from_slice(value);
 }
 
-/// Packs nibbles two a byte behind a flag; the first byte holds an odd one.
-fn hex_prefix(length: usize, flag: u8, nibble: impl Fn(usize) -> u8) -> [u8; 33] {
+/// Packs an extension's nibbles two a byte behind a flag; the first byte holds an odd one.
+fn hex_prefix(nibbles: &[u8]) -> [u8; 33] {
     let mut path = [0; 33];
-    let odd = length % 2;
-    path[0] = if odd == 1 {
-        flag | 0x10 | nibble(0)
-    } else {
-        flag
-    };
-    for pair in 0..length / 2 {
-        path[pair + 1] = nibble(odd + 2 * pair) << 4 | nibble(odd + 2 * pair + 1);
+    let (odd, pairs) = nibbles.split_at(nibbles.len() % 2);
+    path[0] = odd.first().map_or(0, |nibble| 0x10 | nibble);
+    for (byte, pair) in path[1..].iter_mut().zip(pairs.chunks_exact(2)) {
+        *byte = pair[0] << 4 | pair[1];
     }
+    path
+}
+
+/// The nibbles of `key` from `depth` on behind a leaf's flag. They begin in byte `depth / 2`, rounded up, of what is
+/// returned: a key ends with a whole byte, so its bytes stay as they are.
+fn leaf_path(key: &B256, depth: usize) -> [u8; 33] {
+    let mut path = [0; 33];
+    path[1..].copy_from_slice(key.as_slice());
+    path[depth.div_ceil(2)] = if depth % 2 == 1 {
+        0x30 | nibble(key, depth)
+    } else {
+        0x20
+    };
     path
 }
 

@@ -1,25 +1,27 @@
 //! Large batches on two threads, divided at the root's children.
 
-use alloy_primitives::B256;
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
 
 use super::branch::Work;
 use super::path::nibble;
 use super::seal::Sealer;
-use super::update::{Descent, Growing, Place, changed};
-use super::{Branch, Change, Node, Path, Reference, Source, Trie, Updated};
+use super::update::{Descent, Growing, Place};
+use super::{Branch, Change, Changed, Node, Path, Reference, Source, Trie, Updated};
 use crate::StateError;
 
 /// Fewest changes that pay for starting a thread: it takes as long as about ten of them, and on a busy machine the
 /// other core has something else to do.
-const PAYS: usize = 200;
+pub(crate) const PAYS: usize = 200;
 
-/// What one thread makes of some of the root's children.
+/// What changes make of one of the root's children.
 #[derive(Debug)]
 pub(crate) struct Part {
-    gone: Vec<(Path, Branch)>,
-    sealer: Sealer,
-    /// By nibble; `None`: gone.
-    children: Vec<(u8, Option<Child>)>,
+    changed: Changed,
+    nibble: u8,
+    /// `None`: gone.
+    child: Option<Child>,
 }
 
 #[derive(Debug)]
@@ -38,38 +40,16 @@ pub(super) fn update(
     let Place::Branch(root, true) = root else {
         return Ok(None);
     };
-    if !root.begins_here() {
+    if changes.len() < PAYS || !root.begins_here() {
         return Ok(None);
     }
-    let Some(middle) = middle(changes, |change| &change.key) else {
-        return Ok(None);
-    };
-    let (low, high) = changes.split_at(middle);
-    let (low, high) = both(
-        || part(source, trie, root, low),
-        || part(source, trie, root, high),
-    );
-    Ok(join(root, low?, high?))
+    let groups = changes.chunk_by(|a, b| nibble(&a.key, 0) == nibble(&b.key, 0));
+    let parts = share(groups.collect(), |group| part(source, trie, root, group));
+    Ok(join(root, parts.into_iter().collect::<Result<_, _>>()?))
 }
 
-/// Where to divide what is sorted by key, so that no child of the root is on both sides; `None` when it does not pay.
-pub(crate) fn middle<T>(sorted: &[T], key: impl Fn(&T) -> &B256) -> Option<usize> {
-    if sorted.len() < PAYS {
-        return None;
-    }
-    let half = sorted.len() / 2;
-    let middle = nibble(key(&sorted[half]), 0);
-    let below = sorted.partition_point(|entry| nibble(key(entry), 0) < middle);
-    let through = sorted.partition_point(|entry| nibble(key(entry), 0) <= middle);
-    Some(if half - below < through - half {
-        below
-    } else {
-        through
-    })
-}
-
-/// Updates one of the root's children after the other, so that each fits a core's memory. The root is a branch without
-/// an extension.
+/// Updates the one child of the root below which all changes lie, at least one. The root is a branch without an
+/// extension.
 pub(crate) fn part(
     source: &dyn Source,
     trie: &Trie,
@@ -79,59 +59,58 @@ pub(crate) fn part(
     let mut descent = Descent::new(source, trie, changes.len());
     let mut growing = Growing::new();
     growing.work.load(root);
-    let mut children = Vec::with_capacity(16);
-    for group in changes.chunk_by(|a, b| nibble(&a.key, 0) == nibble(&b.key, 0)) {
-        source.expect(trie, group);
-        let nibble = nibble(&group[0].key, 0);
-        let child = descent.child(&mut growing, 0, group)?.map(|node| {
-            let leaf = matches!(node, Node::Leaf(_));
-            let reference = descent.sealer.place(node, Path::ROOT.child(nibble));
-            Child { reference, leaf }
-        });
-        children.push((nibble, child));
-    }
+    let nibble = nibble(&changes[0].key, 0);
+    let child = descent.child(&mut growing, 0, changes)?.map(|node| {
+        let leaf = matches!(node, Node::Leaf(_));
+        let reference = descent.sealer.place(node, Path::ROOT.child(nibble));
+        Child { reference, leaf }
+    });
     Ok(Part {
-        gone: descent.gone,
-        sealer: descent.sealer,
-        children,
+        changed: descent.changed(),
+        nibble,
+        child,
     })
 }
 
-/// The whole of two parts of different children; `None` when the root does not stay a branch.
-pub(crate) fn join(root: &Branch, low: Part, high: Part) -> Option<Updated> {
+/// The whole of parts of different children; `None` when the root does not stay a branch.
+pub(crate) fn join(root: &Branch, parts: Vec<Part>) -> Option<Updated> {
     let mut work = Work::new(Vec::new());
     work.load(root);
-    for (nibble, child) in low.children.into_iter().chain(high.children) {
+    for Part { nibble, child, .. } in &parts {
         match child {
-            Some(Child { reference, leaf }) => work.set(nibble, reference, leaf),
-            None => work.clear(nibble),
+            Some(Child { reference, leaf }) => work.set(*nibble, *reference, *leaf),
+            None => work.clear(*nibble),
         }
     }
     if work.mask.count_ones() < 2 {
         return None;
     }
-    let mut sealer = low.sealer;
-    sealer.found.extend(high.sealer.found);
+    let mut sealer = Sealer::with_room(1);
     let sealed = sealer.seal(&work, Some(root.clone()));
     let root = sealer.place(Node::Branch(sealed), Path::ROOT).hash();
-    let gone = low.gone.into_iter().chain(high.gone).collect();
+    let changed = parts.into_iter().map(|part| part.changed);
     Some(Updated {
         root,
-        branches: changed(sealer.found, gone),
+        changed: changed.chain([sealer.changed]).collect(),
     })
 }
 
-/// Does two things at once, the second on a thread of its own.
-pub(crate) fn both<A, B: Send>(
-    first: impl FnOnce() -> A,
-    second: impl FnOnce() -> B + Send,
-) -> (A, B) {
+/// Does `work` with each task: with one after the other from the first on, and meanwhile, on another thread, from the
+/// last on. So the work ends on both at about the same time, however late the other began.
+pub(crate) fn share<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let tasks = Mutex::new(VecDeque::from(tasks));
+    let until_empty = |next: fn(&mut VecDeque<T>) -> Option<T>| -> Vec<R> {
+        std::iter::from_fn(|| next(&mut tasks.lock()))
+            .map(&work)
+            .collect()
+    };
     std::thread::scope(|scope| {
-        let second = scope.spawn(second);
-        let first = first();
-        let second = second
+        let other = scope.spawn(|| until_empty(VecDeque::pop_back));
+        let mut done = until_empty(VecDeque::pop_front);
+        let others = other
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (first, second)
+        done.extend(others.into_iter().rev());
+        done
     })
 }

@@ -1,8 +1,9 @@
 //! Giving nodes their references, children first, and noting which branches differ from their rows.
 
-use super::branch::Work;
+use super::branch::{Work, extension};
+use super::changed::Changed;
 use super::encode::{encode_branch, encode_extension, encode_leaf};
-use super::{Branch, BranchChange, Leaf, Node, Path, Reference, Sealed};
+use super::{Branch, Leaf, Node, Path, Reference, Row, Sealed};
 
 /// Bytes of a branch with sixteen children.
 const LONGEST: usize = 3 + 16 * 33 + 1;
@@ -11,7 +12,7 @@ const LONGEST: usize = 3 + 16 * 33 + 1;
 #[derive(Debug)]
 pub(super) struct Sealer {
     /// Branches that are new or differ from what was there.
-    pub(super) found: Vec<BranchChange>,
+    pub(super) changed: Changed,
     pub(super) buffer: Vec<u8>,
 }
 
@@ -19,46 +20,48 @@ impl Sealer {
     /// Room for `branches`.
     pub(super) fn with_room(branches: usize) -> Self {
         Self {
-            found: Vec::with_capacity(branches),
+            changed: Changed::with_room(branches),
             buffer: Vec::with_capacity(LONGEST),
         }
     }
 
-    /// The branch as it is now. It may still move: the extension before it is not a part of what is hashed here.
+    /// The branch as it is now, where `old` was. It may still move: the extension before it is not a part of what is
+    /// hashed here.
     pub(super) fn seal(&mut self, work: &Work, old: Option<Branch>) -> Sealed {
-        let branch = work.branch(old.as_ref(), &mut self.buffer);
+        let new = self.changed.row(|rows| work.write(rows));
         encode_branch(work, &mut self.buffer);
-        Sealed {
-            branch,
-            body: Reference::to(&self.buffer),
-            old,
-        }
+        let body = Reference::to(&self.buffer);
+        let row = match old {
+            Some(old) if old.row() == self.changed.bytes(&new) => {
+                self.changed.take_back(&new);
+                Row::Kept(old)
+            }
+            old => Row::Written(new, old),
+        };
+        Sealed { row, body }
     }
 
     /// The reference to a node that stays at `path`.
     pub(super) fn place(&mut self, node: Node<'_>, path: Path) -> Reference {
-        match node {
+        let Sealed { row, body } = match node {
             Node::Leaf(Leaf { key, value }) => {
                 encode_leaf(&key, path.length(), &value, &mut self.buffer);
-                Reference::to(&self.buffer)
+                return Reference::to(&self.buffer);
             }
-            Node::Branch(Sealed { branch, body, old }) => {
-                let reference = through(branch.extension(), body, &mut self.buffer);
-                self.found(path, old, branch);
-                reference
+            Node::Branch(sealed) => sealed,
+        };
+        let reference = through(extension(row.bytes(&self.changed)), body, &mut self.buffer);
+        match row {
+            Row::Kept(_) => {}
+            Row::Moved(branch) => {
+                let new = self
+                    .changed
+                    .row(|rows| rows.extend_from_slice(branch.row()));
+                self.changed.push(path, None, new);
             }
+            Row::Written(new, old) => self.changed.push(path, old, new),
         }
-    }
-
-    /// Notes the branch that is now at `path`, if it differs from what was there.
-    pub(super) fn found(&mut self, path: Path, old: Option<Branch>, new: Branch) {
-        if old.as_ref() != Some(&new) {
-            self.found.push(BranchChange {
-                path,
-                old,
-                new: Some(new),
-            });
-        }
+        reference
     }
 }
 

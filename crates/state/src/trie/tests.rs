@@ -45,7 +45,7 @@ impl Rows {
         if batch.is_empty() {
             return Updated {
                 root: root_of(self, &TRIE).unwrap(),
-                branches: Vec::new(),
+                changed: Vec::new(),
             };
         }
         let changes: Vec<_> = batch
@@ -63,16 +63,17 @@ impl Rows {
     }
 
     fn commit(&mut self, batch: Batch, updated: &Updated) {
-        for BranchChange { path, old, new } in &updated.branches {
+        for BranchChange { path, old, new } in updated.changed.iter().flat_map(Changed::iter) {
             let before = match new {
-                Some(new) => self.branches.insert(*path, new.row().to_vec()),
+                Some(new) => self.branches.insert(*path, new.to_vec()),
                 None => self.branches.remove(path),
             };
             assert_eq!(
-                before,
-                old.as_ref().map(|old| old.row().to_vec()),
+                before.as_deref(),
+                old,
                 "what was there before is told rightly"
             );
+            assert_ne!(old, new, "what is told differs");
         }
         for (key, value) in batch {
             match value {
@@ -197,8 +198,9 @@ proptest! {
         if let Ok(branch) = Branch::from_row(&row) {
             let mut work = branch::Work::new(Vec::new());
             work.load(&branch);
-            let written = work.branch(None, &mut Vec::new());
-            prop_assert_eq!(written.row(), row);
+            let mut written = Vec::new();
+            work.write(&mut written);
+            prop_assert_eq!(written, row);
         }
     }
 }
@@ -264,6 +266,14 @@ fn a_large_batch_may_leave_nothing_or_one_branch_below_the_root() {
         crate::EMPTY_ROOT
     );
     assert!(rows.branches.is_empty());
+}
+
+#[test]
+fn what_two_threads_share_keeps_its_order() {
+    for count in [0, 1, 2, 3, 1_000] {
+        let done = share((0..count).collect(), |n: usize| n * 3);
+        assert_eq!(done, (0..count).map(|n| n * 3).collect::<Vec<_>>());
+    }
 }
 
 fn vectors() -> PathBuf {

@@ -9,14 +9,14 @@
 //! Nothing is written, and the branches read stay as they are, so that several candidates may grow from one trie.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
 
-use super::branch::{Branch, Work, nibbles};
+use super::branch::{Branch, Work, extension, nibbles};
+use super::changed::Changed;
 use super::path::nibble;
 use super::seal::Sealer;
-use super::{BranchChange, Change, Leaf, Node, Path, Sealed, Source, Trie, Updated, parallel};
+use super::{Ahead, Change, Leaf, Node, Path, Row, Sealed, Source, Trie, Updated, parallel};
 use crate::StateError;
 use crate::account::EMPTY_ROOT;
 
@@ -54,11 +54,11 @@ struct Open<'a> {
     first: Option<(u8, Node<'a>)>,
 }
 
-/// Fewest changes of which it pays to tell the source beforehand.
-const EXPECTED: usize = 8;
-
 /// Most branches for which room is made beforehand: where a whole trie is built, there is about one for three leaves.
 const MOST_ROOM: usize = 4_096;
+
+/// Fewest: as many as lie above a leaf among a million, and some.
+const LEAST_ROOM: usize = 8;
 
 /// Applies at least one change, ascending by key and each key once, to a trie.
 ///
@@ -84,50 +84,22 @@ pub(crate) fn update(
     if let Some(updated) = parallel::update(source, trie, &root, changes)? {
         return Ok(updated);
     }
-    if changes.len() >= EXPECTED {
-        for group in changes.chunk_by(|a, b| nibble(&a.key, 0) == nibble(&b.key, 0)) {
-            source.expect(trie, group);
-        }
-    }
     let root = match descent.apply(root, 0, changes)? {
         Some(node) => descent.sealer.place(node, Path::ROOT).hash(),
         None => EMPTY_ROOT,
     };
     Ok(Updated {
         root,
-        branches: changed(descent.sealer.found, descent.gone),
+        changed: vec![descent.changed()],
     })
-}
-
-/// All rows that differ, from those that a branch is in and those that a branch has left. A place that one has left
-/// may have been taken by another.
-pub(super) fn changed(
-    mut changes: Vec<BranchChange>,
-    gone: Vec<(Path, Branch)>,
-) -> Vec<BranchChange> {
-    if gone.is_empty() {
-        return changes;
-    }
-    let mut gone: BTreeMap<Path, Branch> = gone.into_iter().collect();
-    changes.retain_mut(|change| {
-        if let Some(old) = gone.remove(&change.path) {
-            change.old = Some(old);
-        }
-        change.old != change.new
-    });
-    let left = gone.into_iter().map(|(path, old)| BranchChange {
-        path,
-        old: Some(old),
-        new: None,
-    });
-    changes.extend(left);
-    changes
 }
 
 /// One walk from the root down.
 pub(super) struct Descent<'s> {
     source: &'s dyn Source,
     trie: &'s Trie,
+    /// What was found of the changes below the root's child that is being changed.
+    ahead: Ahead,
     /// Branches that are no longer where they were.
     pub(super) gone: Vec<(Path, Branch)>,
     pub(super) sealer: Sealer,
@@ -139,9 +111,17 @@ impl<'s> Descent<'s> {
         Self {
             source,
             trie,
+            ahead: Ahead::default(),
             gone: Vec::new(),
-            sealer: Sealer::with_room((changes * 3).min(MOST_ROOM)),
+            sealer: Sealer::with_room((changes * 3).clamp(LEAST_ROOM, MOST_ROOM)),
         }
+    }
+
+    /// All rows that differ.
+    pub(super) fn changed(self) -> Changed {
+        let mut changed = self.sealer.changed;
+        changed.leave(self.gone);
+        changed
     }
 
     fn root<'a>(&self, start: Start, changes: &[Change<'a>]) -> Result<Place<'a>, StateError> {
@@ -196,7 +176,7 @@ impl<'s> Descent<'s> {
         }
         let mut growing = Growing::new();
         growing.work.load(&branch);
-        growing.old = home.then(|| branch.clone());
+        growing.old = home.then_some(branch);
         self.children(&mut growing, depth, below)
     }
 
@@ -214,7 +194,7 @@ impl<'s> Descent<'s> {
             self.gone.push((path, branch.clone()));
         }
         let extension = branch.extension();
-        let moved = branch.behind(&extension[length + 1..]);
+        let moved = Branch::behind(branch.row(), &extension[length + 1..]);
         let mut growing = Growing::new();
         growing
             .work
@@ -256,17 +236,17 @@ impl<'s> Descent<'s> {
         }
         for group in changes.chunk_by(|a, b| nibble(&a.key, at) == nibble(&b.key, at)) {
             let nibble = nibble(&group[0].key, at);
-            let node = self.child(growing, at, group)?;
-            growing.work.clear(nibble);
-            if let Some(node) = node {
-                self.admit(
-                    &mut open,
-                    &mut growing.work,
-                    Path::prefix(key, at),
-                    nibble,
-                    node,
-                );
-            }
+            let Some(node) = self.child(growing, at, group)? else {
+                growing.work.clear(nibble);
+                continue;
+            };
+            self.admit(
+                &mut open,
+                &mut growing.work,
+                Path::prefix(key, at),
+                nibble,
+                node,
+            );
         }
         if open.present > 1 {
             let sealed = self.sealer.seal(&growing.work, growing.old.take());
@@ -318,10 +298,13 @@ impl<'s> Descent<'s> {
             Place::Nothing
         } else {
             let path = Path::prefix(key, at + 1);
-            if growing.work.leaves & 1 << nibble == 0 {
-                Place::Branch(self.load(&path)?, true)
-            } else {
+            if growing.work.leaves & 1 << nibble != 0 {
                 Place::Leaf(self.leaf(&path, group)?)
+            } else {
+                if at == 0 {
+                    self.ahead = self.source.ahead(self.trie, group);
+                }
+                Place::Branch(self.load(&path)?, true)
             }
         };
         self.apply(place, at + 1, group)
@@ -349,17 +332,18 @@ impl<'s> Descent<'s> {
             };
             (nibble, node)
         };
-        let Node::Branch(Sealed { branch, body, old }) = node else {
+        let Node::Branch(Sealed { row, body }) = node else {
             return Ok(node);
         };
-        if let Some(old) = old {
+        let bytes = row.bytes(&self.sealer.changed);
+        let extension = [&work.extension, [nibble].as_slice(), extension(bytes)].concat();
+        let moved = Branch::behind(bytes, &extension);
+        if let Row::Kept(old) | Row::Written(_, Some(old)) = row {
             self.gone.push((path.child(nibble), old));
         }
-        let extension = [&work.extension, [nibble].as_slice(), branch.extension()].concat();
         Ok(Node::Branch(Sealed {
-            branch: branch.behind(&extension),
+            row: Row::Moved(moved),
             body,
-            old: None,
         }))
     }
 
@@ -367,8 +351,11 @@ impl<'s> Descent<'s> {
     fn as_it_is(&mut self, branch: Branch, home: bool) -> Sealed {
         Sealed {
             body: branch.body(&mut self.sealer.buffer),
-            old: home.then(|| branch.clone()),
-            branch,
+            row: if home {
+                Row::Kept(branch)
+            } else {
+                Row::Moved(branch)
+            },
         }
     }
 
@@ -400,7 +387,10 @@ impl<'s> Descent<'s> {
     }
 
     /// The branch that a branch points to.
-    fn load(&self, path: &Path) -> Result<Branch, StateError> {
+    fn load(&mut self, path: &Path) -> Result<Branch, StateError> {
+        if let Some(branch) = self.ahead.take(path) {
+            return Ok(branch);
+        }
         self.source
             .branch(self.trie, path)?
             .ok_or(StateError::Damaged {
