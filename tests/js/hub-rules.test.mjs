@@ -68,6 +68,7 @@ test("a network is founded once, by the system alone, and with sound cards", asy
     ["Members", "admit", ["Bank", SYSTEM]],
     ["Members", "setStatus", [1, 2]],
     ["Members", "restoreAuthority", [1, SYSTEM]],
+    ["Members", "countCreation", [cities[0].authority.address]],
     ["Cities", "setStatus", [1, 2]],
     ["Cities", "memberChanged", [1, 2]],
     ["Cities", "admit", [1, onChain(cities[0].card), cities[0].proof]],
@@ -481,6 +482,8 @@ onHub("a sponsored address creates as many as it was given, on its member's acco
   await create(guest);
   await create(founders[2]);
   await refused("DailyLimit", create(guest), 3n, 2n);
+  const quote = hub.askAs(guest, "Applications", "quote", onChainSpecification(newSpecification()));
+  await refused("DailyLimit", quote, 3n, 2n);
   hub.now += DAY;
   await create(guest);
 });
