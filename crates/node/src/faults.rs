@@ -19,16 +19,17 @@ pub(crate) struct Faults {
 pub(crate) struct Fault(Mutex<BTreeSet<u64>>);
 
 impl Fault {
-    /// A chain sees the fault, or sees it no more. Says whether it is the first that sees it.
+    /// A chain sees the fault, or sees that it is over. Says whether it is the first that sees it.
     pub(crate) fn note(&self, chain_id: ChainId, is_there: bool) -> bool {
         let mut seen = self.0.lock();
-        let was_there = !seen.is_empty();
-        if is_there {
-            seen.insert(chain_id.get());
-        } else {
-            seen.remove(&chain_id.get());
+        if !is_there {
+            // It is the city's: others that heard nothing since see what was.
+            seen.clear();
+            return false;
         }
-        is_there && !was_there
+        let is_first = seen.is_empty();
+        seen.insert(chain_id.get());
+        is_first
     }
 }
 
@@ -36,7 +37,7 @@ impl Faults {
     /// A chain ended, and sees nothing any more.
     pub(crate) fn forget(&self, chain_id: ChainId) {
         for fault in [&self.behind, &self.far] {
-            fault.note(chain_id, false);
+            fault.0.lock().remove(&chain_id.get());
         }
     }
 }
@@ -50,15 +51,16 @@ mod tests {
     use super::Faults;
 
     #[test]
-    fn a_fault_is_told_once_until_no_chain_sees_it() {
+    fn a_fault_is_told_once_until_it_is_over() {
         let [one, two] = [40_001, 40_002].map(|id| ChainId::new(id).unwrap());
         let faults = Faults::default();
         assert!(faults.far.note(one, true));
         assert!(!faults.far.note(two, true));
         assert!(faults.behind.note(two, true), "another fault");
-        faults.far.note(one, false);
-        assert!(!faults.far.note(one, true), "the other one sees it still");
         faults.forget(one);
+        assert!(!faults.far.note(one, true), "the other one sees it still");
+        faults.far.note(one, false);
+        assert!(faults.far.note(two, true), "again");
         faults.forget(two);
         assert!(faults.far.note(two, true), "again");
     }

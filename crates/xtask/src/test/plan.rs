@@ -20,9 +20,11 @@ const COMPILE: Duration = Duration::from_mins(30);
 /// A suite of black-box tests that takes longer hangs.
 const SUITE: Duration = Duration::from_mins(10);
 /// The same among the long tests.
-const LONG_SUITE: Duration = Duration::from_mins(30);
+const LONG_SUITE: Duration = Duration::from_mins(90);
 /// Chains that a removed city keeps in the long tests.
 const REMOVED_FROM: &str = "3000";
+/// For how long the hub stands still in the long tests.
+const HUB_HALT_SECONDS: &str = "3600";
 
 /// Crash rounds: CI's share, and all of them.
 const ROUNDS: Duration = Duration::from_mins(15);
@@ -198,7 +200,8 @@ fn suites(repository: &Repository, long: bool) -> Vec<Step<'_>> {
             let mut node = repository.command("node");
             node.current_dir(&folder).arg("--test").arg(&suite);
             if long {
-                node.env("HANDOVERS", REMOVED_FROM);
+                node.env("HANDOVERS", REMOVED_FROM)
+                    .env("HUB_HALT_SECONDS", HUB_HALT_SECONDS);
             }
             let limit = if long { LONG_SUITE } else { SUITE };
             passed(process::run(hand_over(repository, &mut node), limit))
