@@ -220,19 +220,47 @@ async fn what_is_over_is_removed_and_a_city_that_is_back_signs_no_height_again()
     host.stop().await;
 }
 
+/// Chain 1 with another validator, who is not there: nothing is decided.
+fn of_two(key: &NodeKey) -> Genesis {
+    let absent = NodeKey::from_bytes(&[8; 32]).unwrap().address();
+    let both = [key.address(), absent].map(|address| Validator { address, power: 1 });
+    Genesis {
+        validators: ValidatorSet::new(both.to_vec()).unwrap(),
+        ..genesis(key, 1)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_log_is_noticed_by_a_chain_that_had_been_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = start(folder.path());
+    let chain = host.hosting().create(of_two(host.key())).await.unwrap();
+    takes_no_transaction(&chain, id(1)).await;
+    assert!(host.hosting().set_over(id(1), Some(5)).unwrap());
+    assert!(host.hosting().end_if_over(id(1)).await.unwrap());
+    assert!(host.hosting().set_over(id(1), None).unwrap());
+    let path = host.path().to_owned();
+    host.stop().await;
+    std::fs::remove_dir_all(path.join("log")).unwrap();
+
+    for _ in 0..2 {
+        let host = start(folder.path());
+        let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
+        takes_no_transaction(&chain, id(1)).await;
+        host.stop().await;
+        let signed = logged(&path, id(1));
+        let signed = signed
+            .iter()
+            .filter(|entry| matches!(entry, Entry::Consensus(_)));
+        assert_eq!(signed.count(), 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chain_that_is_over_is_ended_with_a_height_open_and_that_height_is_not_signed_again() {
     let folder = tempfile::tempdir().unwrap();
     let host = start(folder.path());
-    // Nothing is decided without the other one, which is not there.
-    let absent = NodeKey::from_bytes(&[8; 32]).unwrap().address();
-    let both = [host.key().address(), absent];
-    let both = both.map(|address| Validator { address, power: 1 });
-    let validators = ValidatorSet::new(both.to_vec());
-    let begun = Genesis {
-        validators: validators.unwrap(),
-        ..genesis(host.key(), 1)
-    };
+    let begun = of_two(host.key());
     let chain = host.hosting().create(begun).await.unwrap();
     takes_no_transaction(&chain, id(1)).await;
     assert!(!host.hosting().end_if_over(id(1)).await.unwrap());
