@@ -11,9 +11,11 @@ mod founding;
 mod genesis_file;
 pub(crate) mod tolerance;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use node::{Clock as _, SystemClock};
 use serde_json::{Value, json};
@@ -56,6 +58,10 @@ struct CreateOptions {
     /// The cards of its cities, one city a member: 1, 4 or more; 2 and 3 work and tolerate nothing.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     cards: Vec<PathBuf>,
+    /// A number that the network begins with in place of the default, like timeLock=172800; may be given more than once. They are
+    /// those of `causeway governance parameters`.
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
+    parameters: Vec<(String, u64)>,
     /// The genesis file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -240,6 +246,14 @@ impl Network {
     }
 }
 
+fn parse_parameter(text: &str) -> anyhow::Result<(String, u64)> {
+    let (name, value) = text
+        .split_once('=')
+        .context("it is NAME=VALUE, like timeLock=172800")?;
+    let value = value.parse().context("the value is a whole number")?;
+    Ok((name.to_owned(), value))
+}
+
 fn create(options: CreateOptions, now_ms: u64) -> Result<Network, CreateError> {
     let mut cards: Vec<(PathBuf, Card)> = Vec::new();
     for path in options.cards {
@@ -257,7 +271,7 @@ fn create(options: CreateOptions, now_ms: u64) -> Result<Network, CreateError> {
         cards.push((path, card));
     }
     let cards = cards.into_iter().map(|(_path, card)| card).collect();
-    let network = Network::found(&options.name, cards, now_ms)?;
+    let network = Network::found(&options.name, cards, now_ms, options.parameters)?;
     let text = network.to_text();
     if options.force {
         files::write_over(&options.out, text.as_bytes(), Mode::Public)?;
@@ -288,6 +302,7 @@ fn show(network: &Network, path: &Path, as_json: bool) -> anyhow::Result<()> {
             "cities": cities.all,
             "institutions": members.all,
             "may_fail": { "cities": cities.may_fail, "institutions": members.may_fail },
+            "parameters": network.agreed().into_iter().collect::<BTreeMap<_, _>>(),
             "cards": cards,
         });
         return terminal::result(&serde_json::to_string(&line)?);
@@ -300,6 +315,9 @@ fn show(network: &Network, path: &Path, as_json: bool) -> anyhow::Result<()> {
             card.address, card.member, card.place, card.endpoint
         );
         rows.push(("City", city));
+    }
+    for (name, value) in network.agreed() {
+        rows.push(("Agreed", format!("{name} is {value}")));
     }
     rows.push((
         "May fail",

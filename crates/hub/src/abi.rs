@@ -50,6 +50,12 @@ sol! {
     }
 
     #[derive(Debug, PartialEq, Eq)]
+    struct Setting {
+        bytes32 name;
+        uint64 value;
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
     struct Offer {
         uint64 gasPerSecond;
         uint64 bytesStored;
@@ -205,6 +211,7 @@ sol! {
     #[derive(Debug)]
     interface IGovernance {
         function found(Founding calldata founding) external;
+        function foundWith(Founding calldata founding, Setting[] calldata settings) external;
         function propose(uint8 kind, bytes calldata payload, string calldata reason) external returns (uint32 id);
         function vote(uint32 id, bool support) external;
         function execute(uint32 id) external;

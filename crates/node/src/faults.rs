@@ -23,8 +23,10 @@ impl Fault {
     pub(crate) fn note(&self, chain_id: ChainId, is_there: bool) -> bool {
         let mut seen = self.0.lock();
         if !is_there {
-            // It is the city's: others that heard nothing since see what was.
-            seen.clear();
+            if seen.contains(&chain_id.get()) {
+                // It is the city's: others that heard nothing since see what was.
+                seen.clear();
+            }
             return false;
         }
         let is_first = seen.is_empty();
@@ -57,6 +59,7 @@ mod tests {
         assert!(faults.far.note(one, true));
         assert!(!faults.far.note(two, true));
         assert!(faults.behind.note(two, true), "another fault");
+        faults.far.note(ChainId::new(40_003).unwrap(), false);
         faults.forget(one);
         assert!(!faults.far.note(one, true), "the other one sees it still");
         faults.far.note(one, false);

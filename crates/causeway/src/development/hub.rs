@@ -48,13 +48,14 @@ pub(super) fn genesis(founders: &[Founder<'_>]) -> anyhow::Result<Genesis> {
     let network_id = founding.network_id();
     let hub_id = ChainId::of_network(network_id, 0).context("n = 0 is in range")?;
     let record = Record::development(hub_id, founded_ms);
-    let registry = hub::contracts::registry(&abi::Founding {
+    let of_hub = abi::Founding {
         networkId: network_id.0,
         chainIdPrefix: record.chain_id.get() >> 21,
         hubRecord: record.encode().into(),
         cities: founders.iter().zip(0..).map(city).collect(),
         offer: offer(),
-    });
+    };
+    let registry = hub::contracts::registry(&of_hub, &[]);
     Ok(Genesis {
         record,
         validators,

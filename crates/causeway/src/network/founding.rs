@@ -70,6 +70,26 @@ const PARAMETERS: [(&str, u64, u64); 8] = [
     (OFFER_BLOCKS_PER_SECOND, 0, 1_000_000_000),
 ];
 
+/// What the hub's members may agree on later, and founders may begin with: with the bounds of `contracts/hub/Parameters.sol`.
+/// One that is not said has the contract's default.
+const AGREED: [(&str, u64, u64); 13] = [
+    ("threshold", 500, 999),
+    ("removalThreshold", 500, 999),
+    ("quorum", 0, 1_000),
+    ("timeLock", 0, 90 * DAY),
+    ("votingPeriod", 60, 90 * DAY),
+    ("executionPeriod", 3_600, 365 * DAY),
+    ("minimumMembers", 1, 1_000),
+    ("creationsPerDay", 1, 100_000),
+    ("successorDelay", 0, 90 * DAY),
+    ("closedDataKept", 0, 3_650 * DAY),
+    ("nameRest", 0, 3_650 * DAY),
+    ("citiesPerMember", 1, 4_096),
+    ("proposalsPerDay", 1, 10_000),
+];
+/// Seconds.
+const DAY: u64 = 86_400;
+
 /// A network as it was founded, and its cities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Network {
@@ -140,7 +160,7 @@ pub(crate) enum ParameterFault {
 }
 
 impl Network {
-    /// Founds a network with the parameters of this release.
+    /// Founds a network with the parameters of this release, but for those that are given.
     ///
     /// # Errors
     ///
@@ -149,6 +169,7 @@ impl Network {
         name: &NetworkName,
         cards: Vec<Card>,
         founded_ms: u64,
+        given: Vec<(String, u64)>,
     ) -> Result<Self, FoundingError> {
         let TimeoutBounds { least_ms, most_ms } = TimeoutBounds::default();
         let parameters = [
@@ -159,6 +180,7 @@ impl Network {
         ];
         let parameters = parameters.into_iter().chain(OFFER);
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
+        let parameters = parameters.chain(given);
         Self::found_with(name, cards, founded_ms, parameters.collect())
     }
 
@@ -233,7 +255,10 @@ impl Network {
             validators: self.founding.validators.clone(),
             network_id: self.network_id,
             creator: None,
-            registry: Some(hub::contracts::registry(&self.hub_founding())),
+            registry: Some(hub::contracts::registry(
+                &self.hub_founding(),
+                &self.agreed(),
+            )),
         }
     }
 
@@ -259,6 +284,15 @@ impl Network {
                 listed: Vec::new(),
             },
         }
+    }
+
+    /// What the founders agreed on for the hub's members, by name.
+    pub(crate) fn agreed(&self) -> Vec<(&str, u64)> {
+        let all = self.founding.parameters.iter();
+        let agreed = all.filter(|(name, _)| AGREED.iter().any(|(known, ..)| known == name));
+        agreed
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect()
     }
 
     /// The rules of the hub.
@@ -290,7 +324,7 @@ fn hub_id(network_id: NetworkId) -> ChainId {
     ChainId::of_network(network_id, 0).expect("n = 0 is in range")
 }
 
-/// A parameter of a founding; all of them are there, see [`check_parameters`].
+/// A parameter of a founding; all of [`PARAMETERS`] are there, see [`check_parameters`].
 fn parameter(founding: &Founding, name: &str) -> u64 {
     let found = founding.parameters.iter().find(|(known, _)| known == name);
     found.map_or(0, |(_name, value)| *value)
@@ -382,9 +416,16 @@ fn check_parameters(parameters: &BTreeMap<String, u64>) -> Result<(), FoundingEr
             what,
         })
     };
-    for name in parameters.keys() {
-        if !PARAMETERS.iter().any(|(known, ..)| known == name) {
-            return fault(name, ParameterFault::Unknown);
+    for (name, value) in parameters {
+        if PARAMETERS.iter().any(|(known, ..)| known == name) {
+            continue;
+        }
+        match AGREED.iter().find(|(known, ..)| known == name) {
+            None => return fault(name, ParameterFault::Unknown),
+            Some(&(_, least, most)) if !(least..=most).contains(value) => {
+                return fault(name, ParameterFault::Bounds { least, most });
+            }
+            Some(_sound) => {}
         }
     }
     for (name, least, most) in PARAMETERS {

@@ -11,7 +11,7 @@ use types::{NodeKey, Readers};
 const NOW_MS: u64 = 1_767_225_600_123;
 
 fn found(name: &str, cards: Vec<Card>) -> Network {
-    Network::found(&name.parse().expect("a name"), cards, NOW_MS).expect("a network")
+    Network::found(&name.parse().expect("a name"), cards, NOW_MS, Vec::new()).expect("a network")
 }
 
 fn four() -> Network {
@@ -67,8 +67,48 @@ fn the_network_of_four_cards_is_pinned() {
         &"four".parse().expect("a name"),
         (1..=4).map(card).collect(),
         NOW_MS + 1,
+        Vec::new(),
     );
     assert_ne!(later.expect("a network").chain_id(), network.chain_id());
+}
+
+#[test]
+fn founders_agree_on_numbers_within_their_bounds() {
+    let founded = |given: &[(&str, u64)]| {
+        let given = given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value));
+        let cards = (1..=4).map(card).collect();
+        Network::found(
+            &"four".parse().expect("a name"),
+            cards,
+            NOW_MS,
+            given.collect(),
+        )
+    };
+    let plain = found("four", (1..=4).map(card).collect());
+    let locked = founded(&[("timeLock", 172_800), ("quorum", 600)]).expect("a network");
+    assert_eq!(locked.agreed(), [("quorum", 600), ("timeLock", 172_800)]);
+    assert_ne!(locked.chain_id(), plain.chain_id());
+    let input = |network: &Network| network.genesis().registry.map(|registry| registry.input);
+    assert_ne!(input(&locked), input(&plain));
+    for (given, wrong) in [
+        (
+            ("timelock", 1),
+            "founding.parameters.timelock: no such parameter is known",
+        ),
+        (
+            ("timeLock", 90 * 86_400 + 1),
+            "founding.parameters.timeLock: it is not between 0 and 7776000",
+        ),
+        (
+            ("threshold", 499),
+            "founding.parameters.threshold: it is not between 500 and 999",
+        ),
+    ] {
+        let error = founded(&[given]).expect_err("refused");
+        assert_eq!(error.to_string(), wrong);
+    }
 }
 
 #[test]
@@ -326,6 +366,7 @@ fn options(dir: &Path, cards: &[&Card], force: bool) -> CreateOptions {
         name: "some".parse().expect("a name"),
         cards: paths.collect::<Vec<PathBuf>>(),
         out: dir.join("genesis.json"),
+        parameters: Vec::new(),
         force,
         json: false,
     }
@@ -419,7 +460,8 @@ fn a_city_that_joins_is_of_the_network_on_its_card_and_founds_none() {
         .to_string();
     assert!(line.contains("its network is"), "{line}");
     let name = "some".parse().expect("a name");
-    let error = Network::found(&name, vec![self::card(1), card], NOW_MS).expect_err("joining");
+    let error =
+        Network::found(&name, vec![self::card(1), card], NOW_MS, Vec::new()).expect_err("joining");
     assert!(
         error.to_string().starts_with("cards[1]: network: "),
         "{error}"
