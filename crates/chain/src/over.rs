@@ -282,8 +282,6 @@ fn put(batch: &mut Batch, chain_id: ChainId, over: Over) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says why by failing")]
-
     use alloy_primitives::{Address, B256};
     use state::{History, State};
     use store::simulated::{Disk, SimulatedTables};

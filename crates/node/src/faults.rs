@@ -46,8 +46,6 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says why by failing")]
-
     use types::ChainId;
 
     use super::Faults;

@@ -18,16 +18,13 @@ use types::{ChainId, NetworkId, NodeKey};
 
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
-use crate::faults::Faults;
 use crate::folder::{Folder, FolderError};
 use crate::handle::ChainHandle;
 use crate::hosting::{Common, Hosting, NO_CHAIN};
 use crate::metrics::NodeMetrics;
 use crate::peers::{Leaving, Linked, NoPeers, Peers};
 use crate::registry::Follower;
-use crate::spare::Spare;
 use crate::tips;
-use crate::trim::Trim;
 
 /// How a city keeps its data.
 #[derive(Clone, Debug)]
@@ -316,28 +313,15 @@ impl Host {
             links.clone(),
         );
         let leaving = Leaving::default();
-        let common = Common {
-            trim: Trim::new(options.trim_after_bytes),
-            hub: Arc::default(),
-            named: parking_lot::Mutex::default(),
-            rates: parking_lot::Mutex::default(),
-            spare: Spare::new(!options.strict_capacity),
-            faults: Faults::default(),
-            over: Register::new(Arc::clone(&tables) as _),
-            log: Arc::clone(&log) as _,
-            tables: Arc::clone(&tables) as _,
-            key: Arc::clone(&key),
-            peers: match &links {
-                Some(links) => Arc::new(Linked {
-                    links: links.clone(),
-                    leaving: leaving.clone(),
-                }) as _,
-                None => Arc::new(NoPeers) as Arc<dyn Peers>,
-            },
-            options: options.clone(),
-            metrics,
-            stop: stopped,
+        let peers = match &links {
+            Some(links) => Arc::new(Linked {
+                links: links.clone(),
+                leaving: leaving.clone(),
+            }) as _,
+            None => Arc::new(NoPeers) as Arc<dyn Peers>,
         };
+        let store = (Arc::clone(&log) as _, Arc::clone(&tables) as _);
+        let common = Common::new(store, Arc::clone(&key), peers, options, metrics, stopped);
         let hosting = Hosting::start(common, &genesis)?;
         let chain = hosting.first();
         if genesis.registry.is_some() && !options.only_read {

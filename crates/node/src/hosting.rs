@@ -70,6 +70,35 @@ pub(crate) struct Common {
     pub(crate) stop: watch::Receiver<bool>,
 }
 
+impl Common {
+    /// Of this log and these tables.
+    pub(crate) fn new(
+        (log, tables): (Arc<dyn Log>, Arc<dyn Tables>),
+        key: Arc<NodeKey>,
+        peers: Arc<dyn Peers>,
+        options: &Options,
+        metrics: NodeMetrics,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            log,
+            over: Register::new(Arc::clone(&tables)),
+            tables,
+            key,
+            peers,
+            metrics,
+            trim: Trim::new(options.trim_after_bytes),
+            hub: Arc::default(),
+            named: Mutex::default(),
+            rates: Mutex::default(),
+            spare: Spare::new(!options.strict_capacity),
+            faults: Faults::default(),
+            options: options.clone(),
+            stop,
+        }
+    }
+}
+
 /// All chains of a city. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Hosting(Arc<Inner>);

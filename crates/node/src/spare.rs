@@ -3,10 +3,11 @@
 //! What is sold is a share, and what nobody uses is lent: a chain is held to its rate only while the process uses most of its
 //! cores. Looked at when a chain asks, and at most ten times a second; nothing runs for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 /// How long a look holds.
 const LOOKS: Duration = Duration::from_millis(100);
@@ -81,7 +82,9 @@ fn processor_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
 
     use super::{Look, Spare};
 

@@ -76,10 +76,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         folder,
         key: Arc::new(key),
     };
-    let host_options = HostOptions {
-        strict_capacity: config.strict_capacity,
-        ..HostOptions::city(Arc::new(SystemClock))
-    };
+    let host_options = host_options(&config);
     let genesis = network.genesis();
     // Blocks while the log is read: nothing else runs yet.
     let host = tokio::task::block_in_place(|| {
@@ -172,6 +169,13 @@ fn tell(city: &City, network: &Network, as_json: bool) -> anyhow::Result<()> {
     rows.push(("Latest block", height.to_string()));
     rows.extend(network.rows());
     terminal::facts("City", &rows)
+}
+
+fn host_options(config: &CityConfig) -> HostOptions {
+    HostOptions {
+        strict_capacity: config.strict_capacity,
+        ..HostOptions::city(Arc::new(SystemClock))
+    }
 }
 
 /// Reads the configuration again on every SIGHUP, and says what holds now and what needs a restart.

@@ -184,7 +184,7 @@ impl Delivery {
     fn of_pool(unsent: Incoming) -> Option<Self> {
         match unsent {
             Incoming::Relayed { peer, payload } => Some(Self::Transactions { peer, payload }),
-            _ => None,
+            Incoming::Submitted(_) => None,
         }
     }
 }
