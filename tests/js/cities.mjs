@@ -180,7 +180,7 @@ export class CityProcess extends City {
 export class Network {
   /** Makes the keys of `count` cities and the genesis of their network, in `places` one after the other; starts
    * nothing. */
-  static async create(name, count = 4, places = []) {
+  static async create(name, count = 4, places = [], more = []) {
     const folder = mkdtempSync(join(tmpdir(), "causeway-cities-"));
     const network = new Network(folder);
     for (let number = 1; number <= count; number++) {
@@ -189,7 +189,7 @@ export class Network {
       await city.init(places[number - 1]);
       network.cities.push(city);
     }
-    network.genesis = await network.found(name);
+    network.genesis = await network.found(name, more);
     return network;
   }
 
@@ -208,11 +208,12 @@ export class Network {
     return city;
   }
 
-  /** Makes the genesis of a network called `name` of these cities, and gives its path. */
-  async found(name) {
+  /** Makes the genesis of a network called `name` of these cities, with `more` arguments, and gives its path. */
+  async found(name, more = []) {
     const genesis = join(this.folder, `${name}.json`);
     const cards = this.cities.map(({ data }) => join(data, "card.json"));
-    await succeeds("network", "create", "--name", name, "--cards", ...cards, "--out", genesis);
+    const files = ["--cards", ...cards, "--out", genesis];
+    await succeeds("network", "create", "--name", name, ...files, ...more);
     return genesis;
   }
 

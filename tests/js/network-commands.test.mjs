@@ -13,6 +13,8 @@ import { City, Network, newKey, pause, receiptEverywhere, signed } from "./citie
 import { commands } from "./commands.mjs";
 import { binary, PROGRAM, run, until } from "./harness.mjs";
 
+/** Numbers that differ from the defaults; nothing else here looks at them. */
+const AGREED = ["successorDelay=259200", "creationsPerDay=900"];
 const PLACES = ["CN SHA", "CN HGH", "CN NKG", "CN HFE"];
 const REFUSED = 1;
 const USAGE = 2;
@@ -28,12 +30,20 @@ let causeway, done, ends, authority, idsOf, at, goesOn, tell;
 
 before(async () => {
   if (PROGRAM.skip) return;
-  network = await Network.create("commands", PLACES.length, PLACES);
+  const agreed = AGREED.map((parameter) => ["--parameter", parameter]).flat();
+  network = await Network.create("commands", PLACES.length, PLACES, agreed);
   await network.start();
   ({ causeway, done, ends, authority, idsOf, at, goesOn, tell } = commands(network));
 });
 
 after(() => network?.end());
+
+test("the network begins with the numbers that its founders agreed on", PROGRAM, async () => {
+  const { parameters } = await done(["governance", "parameters"]);
+  assert.equal(parameters.successorDelay.value, 259_200);
+  assert.equal(parameters.creationsPerDay.value, 900);
+  assert.equal(parameters.nameRest.value, 90 * 86_400, "the others are as they are");
+});
 
 test("the hub knows its founders and their cities", PROGRAM, async () => {
   const { members } = await done(["member", "list"]);

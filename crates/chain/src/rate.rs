@@ -1,9 +1,9 @@
 //! How much of a city's time a chain may take: gas and blocks a second, as the hub's registry gave them out.
 //!
 //! It belongs to no block's validity: each city keeps to it with the heights that it starts itself, unless it has time to
-//! spare, and takes part in those of others. Each block has a price in time, and is paid by time that passes; a chain may be ahead by a burst (the generic cell
-//! rate algorithm, ITU-T I.371), and owes for a minute at most. Time is that of blocks. A city that opens the chain anew has forgotten what
-//! it took.
+//! spare, and takes part in those of others. Each block has a price in time, and is paid by time that passes; a chain may be
+//! ahead by a burst (the generic cell rate algorithm, ITU-T I.371), and owes for a minute at most. Time is that of blocks. A
+//! city that opens the chain anew has forgotten what it took.
 
 /// By how much a chain may be ahead of what it has paid: so much of its gas, and so many of its blocks, come at once after a
 /// rest.

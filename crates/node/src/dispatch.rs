@@ -276,32 +276,37 @@ impl Waiting {
     /// it is delivered.
     fn next(&mut self, mailbox: Mailbox) -> Option<Next> {
         let backlog = self.backlogs.get_mut(&mailbox)?;
-        let after = (Bound::Excluded(backlog.last), Bound::Unbounded);
-        let next = backlog.cities.range(after).next();
-        let next = next.or_else(|| backlog.cities.iter().next());
-        let Some(city) = next.map(|(city, _)| *city) else {
-            let begun_by = backlog.begun_by;
-            self.backlogs.remove(&mailbox);
-            if let Slot::Occupied(mut begun) = self.begun.entry(begun_by) {
-                *begun.get_mut() -= 1;
-                if *begun.get() == 0 {
-                    begun.remove();
-                }
+        while let Some(city) = backlog.next_city() {
+            backlog.last = city;
+            let share = backlog.cities.get_mut(&city)?;
+            if let Some(message) = share.messages.pop_front() {
+                share.bytes -= message.length();
+                return Some(Next::Deliver(message));
             }
-            return None;
-        };
-        backlog.last = city;
-        let share = backlog.cities.get_mut(&city)?;
-        if let Some(message) = share.messages.pop_front() {
-            share.bytes -= message.length();
-            return Some(Next::Deliver(message));
+            let has_lost = share.has_lost;
+            backlog.cities.remove(&city);
+            if has_lost {
+                return Some(Next::Tell(city));
+            }
         }
-        let has_lost = share.has_lost;
-        backlog.cities.remove(&city);
-        if has_lost {
-            return Some(Next::Tell(city));
+        let begun_by = self.backlogs.remove(&mailbox)?.begun_by;
+        if let Slot::Occupied(mut begun) = self.begun.entry(begun_by) {
+            *begun.get_mut() -= 1;
+            if *begun.get() == 0 {
+                begun.remove();
+            }
         }
-        self.next(mailbox)
+        None
+    }
+}
+
+impl Backlog {
+    /// Whose turn is after the last.
+    fn next_city(&self) -> Option<Address> {
+        let after = (Bound::Excluded(self.last), Bound::Unbounded);
+        let next = self.cities.range(after).next();
+        let next = next.or_else(|| self.cities.first_key_value());
+        next.map(|(city, _)| *city)
     }
 }
 

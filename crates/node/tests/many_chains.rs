@@ -9,9 +9,10 @@ use std::time::Duration;
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256};
+use chain::over::Register;
 use chain::{Entry, Genesis};
 use node::{ChainHandle, Host, Options, SystemClock};
-use store::{Log as _, Position, SegmentLog, SegmentOptions};
+use store::{Log as _, LsmTables, Position, SegmentLog, SegmentOptions, Tables as _};
 use types::genesis::HubBlock;
 use types::{ChainId, NetworkId, NodeKey, Record, Validator, ValidatorSet};
 
@@ -236,17 +237,28 @@ async fn a_lost_log_is_noticed_by_a_chain_that_had_been_over() {
     let host = start(folder.path());
     let chain = host.hosting().create(of_two(host.key())).await.unwrap();
     takes_no_transaction(&chain, id(1)).await;
+    // Whoever holds a chain keeps the tables open beyond the host's end.
+    drop(chain);
     assert!(host.hosting().set_over(id(1), Some(5)).unwrap());
     assert!(host.hosting().end_if_over(id(1)).await.unwrap());
     assert!(host.hosting().set_over(id(1), None).unwrap());
     let path = host.path().to_owned();
     host.stop().await;
+    // As when the chain has gone on since, to where this city may speak again.
+    let tables = LsmTables::open(&path.join("tables"), options().tables).unwrap();
+    let tables = Arc::new(tables);
+    Register::new(Arc::clone(&tables) as _)
+        .spoke(id(1))
+        .unwrap();
+    tables.flush().unwrap();
+    drop(tables);
     std::fs::remove_dir_all(path.join("log")).unwrap();
 
     for _ in 0..2 {
         let host = start(folder.path());
         let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
         takes_no_transaction(&chain, id(1)).await;
+        drop(chain);
         host.stop().await;
         let signed = logged(&path, id(1));
         let signed = signed
@@ -263,6 +275,8 @@ async fn a_chain_that_is_over_is_ended_with_a_height_open_and_that_height_is_not
     let begun = of_two(host.key());
     let chain = host.hosting().create(begun).await.unwrap();
     takes_no_transaction(&chain, id(1)).await;
+    // Whoever holds a chain keeps the tables open beyond the host's end.
+    drop(chain);
     assert!(!host.hosting().end_if_over(id(1)).await.unwrap());
     assert!(host.hosting().set_over(id(1), Some(5)).unwrap());
     assert!(host.hosting().end_if_over(id(1)).await.unwrap());
@@ -277,10 +291,12 @@ async fn a_chain_that_is_over_is_ended_with_a_height_open_and_that_height_is_not
     assert!(host.hosting().set_over(id(1), None).unwrap());
     let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
     takes_no_transaction(&chain, id(1)).await;
+    drop(chain);
     host.stop().await;
     let host = start(folder.path());
     let chain = host.hosting().open(id(1)).await.unwrap().unwrap();
     takes_no_transaction(&chain, id(1)).await;
+    drop(chain);
     host.stop().await;
     assert_eq!(logged(&path, id(1)).len(), signed);
 }

@@ -79,7 +79,7 @@ const AGREED: [(&str, u64, u64); 13] = [
     ("timeLock", 0, 90 * DAY),
     ("votingPeriod", 60, 90 * DAY),
     ("executionPeriod", 3_600, 365 * DAY),
-    ("minimumMembers", 1, 1_000),
+    (MINIMUM_MEMBERS, 1, 1_000),
     ("creationsPerDay", 1, 100_000),
     ("successorDelay", 0, 90 * DAY),
     ("closedDataKept", 0, 3_650 * DAY),
@@ -87,6 +87,8 @@ const AGREED: [(&str, u64, u64); 13] = [
     ("citiesPerMember", 1, 4_096),
     ("proposalsPerDay", 1, 10_000),
 ];
+/// Active members that the network keeps.
+const MINIMUM_MEMBERS: &str = "minimumMembers";
 /// Seconds.
 const DAY: u64 = 86_400;
 
@@ -199,6 +201,7 @@ impl Network {
         check_network(&cards)?;
         check_apart(&cards)?;
         check_parameters(&parameters)?;
+        check_members(cards.len(), &parameters)?;
         cards.sort_by_key(|card| card.address);
         let addresses: Vec<Address> = cards.iter().map(|card| card.address).collect();
         let validators = equal_set(&addresses);
@@ -407,6 +410,18 @@ fn check_apart(cards: &[Card]) -> Result<(), FoundingError> {
         }
     }
     Ok(())
+}
+
+/// A network does not begin with fewer members than it is to keep.
+fn check_members(founders: usize, parameters: &BTreeMap<String, u64>) -> Result<(), FoundingError> {
+    let most = founders as u64;
+    match parameters.get(MINIMUM_MEMBERS) {
+        Some(&wanted) if wanted > most => Err(FoundingError::Parameter {
+            name: MINIMUM_MEMBERS.to_owned(),
+            what: ParameterFault::Bounds { least: 1, most },
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn check_parameters(parameters: &BTreeMap<String, u64>) -> Result<(), FoundingError> {

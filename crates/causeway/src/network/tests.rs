@@ -105,6 +105,10 @@ fn founders_agree_on_numbers_within_their_bounds() {
             ("threshold", 499),
             "founding.parameters.threshold: it is not between 500 and 999",
         ),
+        (
+            ("minimumMembers", 5),
+            "founding.parameters.minimumMembers: it is not between 1 and 4",
+        ),
     ] {
         let error = founded(&[given]).expect_err("refused");
         assert_eq!(error.to_string(), wrong);

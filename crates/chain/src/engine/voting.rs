@@ -636,14 +636,9 @@ impl Height {
 }
 
 /// How far ahead of this clock a fresh block of a round may be.
-const fn early_ms(round: u32) -> u64 {
-    let more = EARLY_MORE_MS.saturating_mul(round as u64);
-    let most = EARLY_MS.saturating_add(more);
-    if most < MAX_EARLY_MS {
-        most
-    } else {
-        MAX_EARLY_MS
-    }
+fn early_ms(round: u32) -> u64 {
+    let more = EARLY_MORE_MS.saturating_mul(round.into());
+    EARLY_MS.saturating_add(more).min(MAX_EARLY_MS)
 }
 
 /// The proposals of others that the log holds, with those given whose verdict it holds.

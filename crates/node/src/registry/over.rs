@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chain::ReadError;
 use hub::registry::Status;
 use hub::{Placement, Registry};
 use tokio::time::Instant;
@@ -80,7 +81,12 @@ impl Follower {
     /// The time of the hub's latest block here, Unix milliseconds.
     fn hub_ms(&self) -> Result<u64, FollowError> {
         let moment = self.hub.reader().moment()?;
-        Ok(types::header::time_ms(&moment.head().header).unwrap_or_default())
+        let header = &moment.head().header;
+        let ms = types::header::time_ms(header).ok_or(ReadError::Damaged {
+            what: "time",
+            number: header.number,
+        })?;
+        Ok(ms)
     }
 
     /// Removes one chain's data. Says whether it did; one that cannot be removed keeps no other.
