@@ -32,7 +32,7 @@ pub use executor::{EvmContext, Executed, Executor, Outcome};
 pub use form::{FormError, IntrinsicGas, intrinsic_gas, validate_form};
 pub use founding::{FoundingError, call_on};
 pub use reads::{ReadError, Reads};
-pub use recover::{RecoverError, Transaction, recover, recover_all};
+pub use recover::{RecoverError, Transaction, recover, recover_all, signed};
 pub use refused::{ExecuteError, ExecutionError, Refused};
 pub use revm::context::result::HaltReason;
 pub use revm::primitives::hardfork::SpecId;

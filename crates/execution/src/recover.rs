@@ -1,6 +1,7 @@
 //! From bytes to a transaction with its sender, recovered once, on arrival.
 
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 use std::thread;
 
 use alloy_consensus::TxEnvelope;
@@ -8,12 +9,17 @@ use alloy_consensus::crypto::RecoveryError;
 use alloy_consensus::transaction::{Recovered, SignerRecoverable, TxEip4844Variant};
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::Bytes;
+use types::{Signature, remembered};
 
 /// A signed transaction with its sender. Its hash is computed once and kept.
 pub type Transaction = Recovered<TxEnvelope>;
 
 /// Fewer transactions than this are recovered on the calling thread: starting a second one costs as much as two.
 const PARALLEL_FROM: usize = 16;
+
+/// Asked once: the system's answer takes as long as recovering a sender.
+static THREADS: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
 
 /// Why bytes are not a transaction.
 #[derive(Debug, thiserror::Error)]
@@ -42,15 +48,26 @@ pub fn recover(raw: &[u8]) -> Result<Transaction, RecoverError> {
     {
         return Err(RecoverError::BlobSidecar);
     }
-    transaction
-        .try_into_recovered()
-        .map_err(RecoverError::Signature)
+    signed(transaction).map_err(RecoverError::Signature)
+}
+
+/// A decoded transaction with its sender (C `secp256k1`, low `s` only).
+///
+/// # Errors
+///
+/// No key made the signature, or its `s` is high (EIP-2).
+pub fn signed(transaction: TxEnvelope) -> Result<Transaction, RecoveryError> {
+    let signature = Signature(transaction.signature().as_bytes());
+    let sender = remembered(transaction.signature_hash(), signature, || {
+        transaction.recover_signer()
+    })?;
+    Ok(Recovered::new_unchecked(transaction, sender))
 }
 
 /// [`recover`]s many, in order, on as many threads as the machine has (the calling one among them).
 #[must_use]
 pub fn recover_all(raw: &[Bytes]) -> Vec<Result<Transaction, RecoverError>> {
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = *THREADS;
     if threads < 2 || raw.len() < PARALLEL_FROM {
         return raw.iter().map(|bytes| recover(bytes)).collect();
     }

@@ -5,6 +5,8 @@ use alloy_rlp::{Decodable, Encodable};
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
 
+use crate::signers;
+
 /// Half the order of secp256k1: `s` of a signature is not above it (EIP-2).
 const HALF_ORDER: [u8; 32] = [
     0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -123,12 +125,14 @@ pub fn recover(digest: B256, signature: &Signature) -> Result<Address, Signature
     if compact[32..] > HALF_ORDER[..] {
         return Err(SignatureError::HighS);
     }
-    let signature =
-        RecoverableSignature::from_compact(compact, id).map_err(|_bad| SignatureError::NoKey)?;
-    let key = SECP256K1
-        .recover_ecdsa(Message::from_digest(digest.0), &signature)
-        .map_err(|_bad| SignatureError::NoKey)?;
-    Ok(address_of(&key))
+    signers::remembered(digest, *signature, || {
+        let signature = RecoverableSignature::from_compact(compact, id)
+            .map_err(|_bad| SignatureError::NoKey)?;
+        let key = SECP256K1
+            .recover_ecdsa(Message::from_digest(digest.0), &signature)
+            .map_err(|_bad| SignatureError::NoKey)?;
+        Ok(address_of(&key))
+    })
 }
 
 fn address_of(key: &PublicKey) -> Address {

@@ -20,6 +20,7 @@ pub mod key;
 pub mod proof;
 pub mod record;
 pub mod requests;
+mod signers;
 pub mod validators;
 pub mod vote;
 
@@ -30,5 +31,6 @@ pub use key::{NodeKey, Signature, SignatureError, recover};
 pub use proof::BlockProof;
 pub use record::{Admission, FeeRule, Fork, Readers, Record, TimeoutBounds};
 pub use requests::BlockRequests;
+pub use signers::{remember_signers, remembered};
 pub use validators::{Validator, ValidatorSet};
 pub use vote::Domain;

@@ -11,6 +11,9 @@ use testkit::simulation::{self, Figures, Focus, Options, Outcome};
 /// The last lines of a failing seed's trace that are printed.
 const LAST_LINES: usize = 200;
 
+/// Signers that a thread remembers: its cities meet each signature several times, and recovering is most of their work.
+const SIGNERS: usize = 1 << 14;
+
 /// Simulates cities, and holds them to what must hold whatever happens.
 #[derive(Parser)]
 struct Arguments {
@@ -119,6 +122,7 @@ fn run_all(arguments: &Arguments) -> (Figures, Vec<Outcome>) {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                types::remember_signers(SIGNERS);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let stopped = {

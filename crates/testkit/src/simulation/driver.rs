@@ -456,15 +456,17 @@ impl World {
             .living
             .as_ref()
             .and_then(|living| living.engine.reader().moment().ok()?.seal(number).ok()?);
-        let proven = seal
-            .and_then(|seal| Certificate::decode(&seal.certificate).ok())
-            .is_some_and(|certificate| {
-                certificate.height == number
-                    && certificate.block_hash == block.hash
-                    && certificate
-                        .verify(&self.checks.domain, self.checks.set(number))
-                        .is_ok()
-            });
+        let certificate = seal.and_then(|seal| Certificate::decode(&seal.certificate).ok());
+        let round = certificate
+            .as_ref()
+            .map_or(0, |certificate| u64::from(certificate.round));
+        let proven = certificate.is_some_and(|certificate| {
+            certificate.height == number
+                && certificate.block_hash == block.hash
+                && certificate
+                    .verify(&self.checks.domain, self.checks.set(number))
+                    .is_ok()
+        });
         if !proven {
             self.fail(
                 Some(city),
@@ -481,8 +483,8 @@ impl World {
             .iter()
             .filter(|city| city.is_honest() && city.clock.is_sound());
         let latest = sound.map(|city| city.now_ms(self.now)).max().unwrap_or(0);
-        // Formats, Time: a fresh value more than 500 ms ahead is untimely.
-        if ms > latest + 500 {
+        // Formats, Time: a fresh value more than 500 ms ahead is untimely; by ADR 6 later rounds take more.
+        if ms > latest + (500 + 250 * round).min(2_000) {
             let text = format!("block {number} is {} ms ahead of every clock", ms - latest);
             self.fail(Some(city), "timeliness", &text);
         }

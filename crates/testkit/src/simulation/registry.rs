@@ -223,6 +223,14 @@ impl World {
             return;
         };
         let mut named = registry.named_to(city);
+        // As the program's follower does it: until the chain says what the registry says, it is told whom that names.
+        let hub = registry.hub.read();
+        let held = hub.held(registry.copies[city].seen());
+        let living = self.cities[city].living.as_ref();
+        if living.is_some_and(|living| **living.engine.validators() != *held) {
+            named.extend(held.validators().iter().map(|one| one.address));
+        }
+        drop(hub);
         named.remove(&self.cities[city].address);
         self.put(city, Input::HubMoved(named));
     }
