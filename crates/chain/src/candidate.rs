@@ -14,7 +14,7 @@ use types::{BlockRequests, ValidatorSet};
 
 use crate::reader::{next_env, next_time_ms};
 use crate::rows::{self, Block, Keys, Seal, Table, Tip};
-use crate::{Beside, Cited, Moment, Profile};
+use crate::{Beside, Cited, Moment, Profile, Unnamed, own_set};
 
 /// Most bytes of the transactions of one block, as signed: EIP-7934's 10 MiB for a block less its margin of 2 MiB.
 pub const MAX_BLOCK_BYTES: usize = 8 << 20;
@@ -60,6 +60,9 @@ pub enum BuildError {
     /// Execution failed.
     #[error("a block could not be executed")]
     Execution(#[from] ExecutionError),
+    /// Its own registry speaks in riddles.
+    #[error(transparent)]
+    Unnamed(#[from] Unnamed),
 }
 
 /// What a block is to be, beside its transactions.
@@ -136,6 +139,14 @@ pub(crate) fn build(
     let prepared = state.prepare(&view, number, &executed.changes)?;
     let (body, senders) = body_of(&taken);
     let extra_data = types::header::extra_data(next_time_ms(&parent.head().header, now_ms));
+    let own_set = match profile.has_hub() {
+        true => None,
+        false => own_set::after(&executed)?,
+    };
+    let requests = match &own_set {
+        Some(set) => requests.followed_by(number, set.hash(), requests.record_hash),
+        None => requests,
+    };
     let header = assemble(&env, &executed, &body, &prepared, extra_data, &requests);
     let block = Arc::new(Block {
         hash: header.hash_slow(),
@@ -149,7 +160,10 @@ pub(crate) fn build(
         requests,
         receipts: Arc::new(executed.receipts),
         prepared,
-        beside: cited.map(|cited| Box::new(cited.into())),
+        beside: match own_set {
+            Some(set) => Some(Box::new(Beside::own(set))),
+            None => cited.map(|cited| Box::new(cited.into())),
+        },
     };
     Ok(Built { candidate, refused })
 }

@@ -52,6 +52,14 @@ struct Wire {
 }
 
 impl Beside {
+    /// What stands beside a hub's block after which its registry names this set for itself.
+    pub(crate) const fn own(set: ValidatorSet) -> Self {
+        Self {
+            proof: None,
+            set: Some(set),
+        }
+    }
+
     fn to_wire(&self) -> Wire {
         Wire {
             proof: self.proof.iter().cloned().collect(),

@@ -65,6 +65,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// This city's copy of the hub; `None` on a hub, and where there is none.
     pub hub: Option<Arc<dyn Hub>>,
+    /// Who measures the roots of its blocks.
+    pub meter: Option<Arc<dyn state::Meter>>,
 }
 
 /// The engine of one chain of ours.

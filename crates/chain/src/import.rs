@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_consensus::{Block as AlloyBlock, BlockBody, Header, TxEnvelope, proofs};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes};
@@ -20,7 +19,7 @@ use types::header::HeaderError;
 use crate::candidate::{Candidate, write_rows};
 use crate::reader::env_of;
 use crate::rows::Block;
-use crate::{Beside, Lineage, Moment, Profile};
+use crate::{Beside, Lineage, Moment, Profile, own_set};
 
 /// Why a block is not one of this chain's.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +71,12 @@ pub enum ImportError {
         number: u64,
         /// Why.
         source: CitationError,
+    },
+    /// The block's execution names other validators of the hub than stand beside it.
+    #[error("block {number} of the hub names other validators than its registry does")]
+    OwnSet {
+        /// The block.
+        number: u64,
     },
     /// More cities leave with a block than may at once.
     #[error("more cities leave with block {number} than may at once")]
@@ -201,6 +206,12 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
     {
         return Err(ImportError::Requests { number });
     }
+    if matches!(profile.lineage, Lineage::Causeway { .. }) && !profile.has_hub() {
+        let own = own_set::after(&executed).map_err(|_unnamed| ImportError::OwnSet { number })?;
+        if own.as_ref() != beside.as_ref().and_then(|beside| beside.set.as_ref()) {
+            return Err(ImportError::OwnSet { number });
+        }
+    }
     let prepared = state.prepare(&view, number, &executed.changes)?;
     let (found, computed) = (&header.state_root, &prepared.root());
     same(found == computed, "stateRoot", found, computed)?;
@@ -271,7 +282,7 @@ fn check_parent(profile: &Profile, parent: &Moment, header: &Header) -> Result<(
 
 fn recovered(number: u64, transactions: &[TxEnvelope]) -> Result<Vec<Transaction>, ImportError> {
     let recover = |(index, transaction): (usize, &TxEnvelope)| {
-        let signed = transaction.clone().try_into_recovered();
+        let signed = execution::signed(transaction.clone());
         signed.map_err(|_nobody| ImportError::Signature { number, index })
     };
     transactions.iter().enumerate().map(recover).collect()

@@ -21,6 +21,7 @@ mod entry;
 pub mod genesis;
 pub mod import;
 pub mod over;
+mod own_set;
 pub mod peer;
 pub mod pool;
 mod profile;
@@ -37,6 +38,7 @@ pub use effects::{Commit, Decided, Effect, EngineError, Notice, Recipients, Time
 pub use engine::{Config, Engine};
 pub use entry::{Entry, EntryError, Genesis, Registry};
 pub use genesis::GenesisError;
+pub use own_set::Unnamed;
 pub use peer::{PeerClass, PeerError, PeerMessage};
 pub use pool::{Pool, PoolError, PoolStatus, Pooled, SenderState};
 pub use profile::{Lineage, Profile};

@@ -88,7 +88,8 @@ impl Recovery {
             domain,
             genesis.creator.is_some(),
         ));
-        let state = Arc::new(State::new(chain_id, history, cache_bytes));
+        let state =
+            Arc::new(State::new(chain_id, history, cache_bytes).metered(config.meter.clone()));
         let reader = Reader::new(Arc::clone(&profile), tables, Arc::clone(&state));
         if let Err(error) = reader.moment() {
             let ReadError::NoGenesis = error else {

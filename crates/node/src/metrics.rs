@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use store::{Log, Tables};
+use tokio::time::Instant;
 use types::ChainId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,6 +41,7 @@ pub struct NodeMetrics {
     pool: Family<Labels, Gauge>,
     build: Seconds,
     heard: Seconds,
+    root: Seconds,
     sync: Seconds,
     commit: Seconds,
     refused: Family<Refusal, Counter>,
@@ -81,6 +83,7 @@ impl NodeMetrics {
             heard: Family::new_with_constructor(seconds),
             sync: Family::new_with_constructor(seconds),
             commit: Family::new_with_constructor(seconds),
+            root: Family::new_with_constructor(seconds),
             refused: Family::default(),
             evidence: Family::default(),
             late_rounds: Family::default(),
@@ -146,6 +149,11 @@ impl NodeMetrics {
             "Taking in one message of another city, with the execution of its block",
             &self.heard,
         );
+        timed(
+            "state_root",
+            "Computing the state root of one block, and what is to be stored for it",
+            &self.root,
+        );
         timed("log_sync", "Making the log durable", &self.sync);
         timed(
             "block_commit",
@@ -178,14 +186,25 @@ impl NodeMetrics {
         }
     }
 
-    /// How many chains have a running task.
     /// A message of another city found no room.
     pub(crate) fn message_lost(&self) {
         self.lost.inc();
     }
 
+    /// How many chains have a running task.
     pub(crate) fn awake(&self, count: usize) {
         self.awake.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+impl state::Meter for ChainMetrics {
+    fn root(&self, work: &mut dyn FnMut()) {
+        let started = Instant::now();
+        work();
+        self.all
+            .root
+            .get_or_create(&self.labels)
+            .observe(started.elapsed().as_secs_f64());
     }
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn recovery(common: &Common, genesis: &Genesis) -> Result<Recovery, S
     };
     Recovery::begin(
         genesis,
-        config(common, genesis.creator.is_some()),
+        config(common, genesis),
         Arc::clone(&common.tables),
         options.history,
         cache_bytes,
@@ -95,11 +95,13 @@ pub(crate) fn recovery(common: &Common, genesis: &Genesis) -> Result<Recovery, S
     .map_err(|source| StartError::Recovery { chain_id, source })
 }
 
-fn config(common: &Common, has_hub: bool) -> chain::Config {
+fn config(common: &Common, genesis: &Genesis) -> chain::Config {
+    let has_hub = genesis.creator.is_some();
     chain::Config {
         key: Arc::clone(&common.key),
         timeouts: Timeouts::default(),
         hub: has_hub.then(|| Arc::clone(&common.hub) as _),
+        meter: Some(Arc::new(common.metrics.chain(genesis.record.chain_id))),
     }
 }
 
@@ -114,8 +116,7 @@ fn recover_again(
     // What the engine left unsynced is about to be shown as decided.
     common.log.sync(common.log.end())?;
     let refused = |source| StartError::Recovery { chain_id, source };
-    let mut recovery = Recovery::again(config(common, genesis.creator.is_some()), reader, pool)
-        .map_err(refused)?;
+    let mut recovery = Recovery::again(config(common, genesis), reader, pool).map_err(refused)?;
     let mut outcome = Ok(());
     let from = counts_from(common, chain_id.get())?;
     common.log.replay(from, &mut |entry| {

@@ -28,7 +28,7 @@ pub use account::{Account, EMPTY_CODE_HASH, EMPTY_ROOT};
 pub use changes::{AccountChange, Changes, Info};
 pub use error::{StateError, ViewError};
 pub use history::History;
-pub use state::{Prepared, State};
+pub use state::{Meter, Prepared, State};
 pub use view::{AccountProof, StorageProof, View};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The state of one chain: views of it, and roots of candidate blocks.
 
+use std::fmt;
 use std::sync::Arc;
 
 use alloy_primitives::{B256, Bytes, U256};
@@ -16,6 +17,12 @@ use crate::rows::{Keys, RowId};
 use crate::trie::{BranchChange, Changed, Trie};
 use crate::{Account, Changes, History, StateError, View, ViewError};
 
+/// Measures the work of state roots: this crate reads no clock.
+pub trait Meter: fmt::Debug + Send + Sync {
+    /// Does `work` once, which computes one root.
+    fn root(&self, work: &mut dyn FnMut());
+}
+
 /// The state of one chain. It holds no rows but those in its cache, which belongs to one line of blocks: where a
 /// chain's past is rewritten (development only), make a new one.
 #[derive(Debug)]
@@ -25,6 +32,7 @@ pub struct State {
     cache: Arc<Cache>,
     /// A block, and the oldest that could be told after it, so that each new block need not read that.
     oldest: Mutex<Option<(u64, u64)>>,
+    meter: Option<Arc<dyn Meter>>,
 }
 
 /// A block's state, not yet written: its root and rows. Dropping it forgets it.
@@ -60,7 +68,15 @@ impl State {
             keep,
             cache: Arc::new(Cache::new(cache_bytes)),
             oldest: Mutex::new(None),
+            meter: None,
         }
+    }
+
+    /// The same, and this measures its roots.
+    #[must_use]
+    pub fn metered(mut self, meter: Option<Arc<dyn Meter>>) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// The state after block `number`. `head` is the latest block committed in `snapshot`.
@@ -128,7 +144,15 @@ impl State {
             forgotten.oldest = Some(number);
         }
         let reader = parent.reader();
-        let (root, overwrites) = prepare::apply(&reader, changes)?;
+        let (root, overwrites) = match &self.meter {
+            None => prepare::apply(&reader, changes)?,
+            Some(meter) => {
+                let mut applied = None;
+                meter.root(&mut || applied = Some(prepare::apply(&reader, changes)));
+                // One that does not do the work measures nothing.
+                applied.unwrap_or_else(|| prepare::apply(&reader, changes))?
+            }
+        };
         Ok(Prepared {
             number,
             parent: parent.stored().map(|stored| stored.number),

@@ -59,6 +59,7 @@ fn start(disk: &Disk, now_ms: u64) -> (City, Vec<Effect>) {
         key: key(),
         timeouts: Timeouts::default(),
         hub: None,
+        meter: None,
     };
     let mut recovery = Recovery::begin(
         &genesis(),

@@ -72,6 +72,7 @@ fn engine_on(
         key: key(city),
         timeouts: Timeouts::default(),
         hub: Some(copy),
+        meter: None,
     };
     let genesis = Genesis {
         record: record(),

@@ -54,6 +54,7 @@ fn on(key: &Arc<NodeKey>, tables: Arc<dyn Tables>) -> Recovery {
         key: Arc::clone(key),
         timeouts: Timeouts::default(),
         hub: None,
+        meter: None,
     };
     Recovery::begin(&genesis(), config, tables, History::All, 1 << 20).unwrap()
 }

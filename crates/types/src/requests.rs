@@ -35,6 +35,18 @@ impl BlockRequests {
         }
     }
 
+    /// Those of block `number`, whose parent has these, when set and record from the next height on are as given.
+    #[must_use]
+    pub fn followed_by(&self, number: u64, set_hash: B256, record_hash: B256) -> Self {
+        let is_new = set_hash != self.set_hash || record_hash != self.record_hash;
+        Self {
+            outbox_root: B256::ZERO,
+            set_hash,
+            record_hash,
+            from_height: if is_new { number + 1 } else { self.from_height },
+        }
+    }
+
     /// As they stand beside the block: two requests, each with its type byte.
     #[must_use]
     pub fn to_requests(&self) -> Requests {

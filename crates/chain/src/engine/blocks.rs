@@ -333,7 +333,9 @@ impl Engine {
         let number = self.head.header.number + 1;
         let cited = self.to_cite(call.now_ms);
         let requests = match &cited {
-            Some(cited) => self.requests_after(number, cited.set_hash, cited.record_hash),
+            Some(cited) => self
+                .requests
+                .followed_by(number, cited.set_hash, cited.record_hash),
             None => self.requests,
         };
         let Some(height) = &mut self.height else {

@@ -14,8 +14,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Address, Arc, B256, Bytes, Call, Effect, Engine, EngineError, Order, PeerMessage, Timer,
-    ValidatorSet,
+    Address, Arc, Bytes, Call, Effect, Engine, EngineError, Order, PeerMessage, Timer, ValidatorSet,
 };
 use alloy_consensus::Header;
 use types::{BlockRequests, CitationError};
@@ -151,26 +150,6 @@ impl Engine {
             })
     }
 
-    /// What the block `number` says of the next height when the hub holds these.
-    pub(super) fn requests_after(
-        &self,
-        number: u64,
-        set_hash: B256,
-        record_hash: B256,
-    ) -> BlockRequests {
-        let is_new = set_hash != self.requests.set_hash || record_hash != self.requests.record_hash;
-        BlockRequests {
-            outbox_root: B256::ZERO,
-            set_hash,
-            record_hash,
-            from_height: if is_new {
-                number + 1
-            } else {
-                self.requests.from_height
-            },
-        }
-    }
-
     /// Checks that a block's requests are those that follow from what it cites, and that what it cites is shown.
     pub(super) fn check_citation(
         &self,
@@ -200,10 +179,19 @@ impl Engine {
                     (held.set_hash, held.record_hash)
                 }
             },
+            // Who a hub's next validators are follows from its execution, which looks at it again.
+            _ if !has_hub
+                && let Some(Beside {
+                    proof: None,
+                    set: Some(set),
+                }) = beside =>
+            {
+                (set.hash(), own.record_hash)
+            }
             _ if beside.is_some() => return Err(refused(CitationError::Superfluous)),
             _ => (own.set_hash, own.record_hash),
         };
-        if found != self.requests_after(number, set_hash, record_hash) {
+        if found != own.followed_by(number, set_hash, record_hash) {
             return Err(ImportError::Requests { number });
         }
         if record_hash != own.record_hash {

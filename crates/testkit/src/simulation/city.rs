@@ -178,6 +178,7 @@ impl City {
             key: Arc::clone(&self.key),
             timeouts: Timeouts::default(),
             hub: self.hub.clone(),
+            meter: None,
         }
     }
 
