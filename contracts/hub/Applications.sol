@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ACTIVE, CITIES, GOVERNANCE, MEMBERS} from "./Hub.sol";
+import {ACTIVE, CITIES, GOVERNANCE, MEMBERS, VALIDATORS} from "./Hub.sol";
 import {Application, Capacity, Rules, Specification, NotAllowed} from "./Hub.sol";
 import {Changes} from "./Changes.sol";
 import {Places} from "./Places.sol";
@@ -34,6 +34,8 @@ contract Applications is Changes {
     event ApplicationStatus(uint64 indexed n, uint8 status);
     /// @notice Somebody else owns it.
     event OwnerChanged(uint64 indexed n, address indexed owner);
+    /// @notice Other cities are the hub's validators.
+    event HubChanged(bytes32 setHash, uint32[] cities);
 
     /// @notice Another application has the name, or had it until a short time ago.
     error ApplicationNameTaken(string name, uint64 n);
@@ -105,11 +107,17 @@ contract Applications is Changes {
         row.createdBlock = uint64(block.number);
         row.createdAt = uint64(block.timestamp);
         row.name = "hub";
-        // The hub is in no city's list.
-        uint32[] memory words = new uint32[](cities.length);
-        for (uint256 i = 0; i < words.length; ++i) words[i] = Places.pack(cities[i], 0);
-        _setCities(0, row, _sorted(words));
+        _setHub(row, cities);
         recordHashOf[0] = keccak256(hubRecord);
+    }
+
+    /// @notice By `Validators`: other cities are the hub's. Its own next block's header names them.
+    function setHub(uint32[] calldata cities) external {
+        if (msg.sender != address(VALIDATORS)) revert NotAllowed(msg.sender);
+        Row storage row = _rows[0];
+        if (_first[0].words.length == 0) _write(_first[0], _read(row.cities));
+        _setHub(row, cities);
+        emit HubChanged(setHashOf[0], cities);
     }
 
     /// @notice The greatest number of an application.
@@ -188,6 +196,13 @@ contract Applications is Changes {
         );
         cities = uint32(placed.length);
         citiesMayFail = (cities - 1) / 3;
+    }
+
+    /// @dev The hub is in no city's list.
+    function _setHub(Row storage row, uint32[] calldata cities) private {
+        uint32[] memory words = new uint32[](cities.length);
+        for (uint256 i = 0; i < words.length; ++i) words[i] = Places.pack(cities[i], 0);
+        _setCities(0, row, _sorted(words));
     }
 
     function _write(Row storage row, Specification memory specification) private {

@@ -2,9 +2,10 @@
 pragma solidity ^0.8.24;
 
 import {ACTIVE, SUSPENDED, REMOVED, MAX_CITIES, MAX_LISTED, MAX_PAGE, MAX_PLACED} from "./Hub.sol";
-import {APPLICATIONS, GOVERNANCE, MEMBERS, ICities, placedWord, sort} from "./Hub.sol";
+import {APPLICATIONS, GOVERNANCE, MEMBERS, VALIDATORS, ICities, placedWord, sort} from "./Hub.sol";
 import {Capacity, Card, City, Handover, Offer} from "./Hub.sol";
-import {NotAllowed, NotProven, UnknownCity, UnknownMember, TooMany} from "./Hub.sol";
+import {CityNotActive, NotAllowed, NotProven, NotTheCitysMember, TooMany} from "./Hub.sol";
+import {UnknownCity, UnknownMember} from "./Hub.sol";
 import {Cards} from "./Cards.sol";
 import {Handovers} from "./Handovers.sol";
 import {Signatures} from "./Signatures.sol";
@@ -13,8 +14,7 @@ import {Words} from "./Words.sol";
 /// @title Which cities members run, and what these offer
 /// @notice A city is a node key with a TLS fingerprint, a place and an endpoint; its member says in an offer what it
 /// hosts, for whom, at which price. `Applications` takes capacity of it, never more than is offered.
-/// @dev Numbers are given from 1 and never again; the founders' cities, which are the hub's validators, have the
-/// numbers of their members. Installed at 0x…ca01, without a constructor.
+/// @dev Numbers are given from 1 and never again; the founders' cities have the numbers of their members. Installed at 0x…ca01, without a constructor.
 contract Cities is ICities {
     /// @dev One city. Placing on it reads the first three words and writes the second.
     struct Row {
@@ -55,7 +55,6 @@ contract Cities is ICities {
     /// @dev Cities that a member ever registered.
     mapping(uint32 member => uint32 count) private _ofMember;
     uint32 private _count;
-    uint32 private _founders;
     /// @notice The network, for which cards have to be.
     bytes32 public networkId;
     /// @dev The city that goes on under a new key.
@@ -85,10 +84,6 @@ contract Cities is ICities {
     error FingerprintUsed(bytes32 tlsFingerprint, uint32 city);
     /// @notice The card names another authority than the caller, or another member than the caller's.
     error NotTheCardsMember(address authority, string member);
-    /// @notice The caller does not speak for the city's member.
-    error NotTheCitysMember(uint32 city, address caller);
-    /// @notice The city is suspended or removed, itself or with its member.
-    error CityNotActive(uint32 city, uint8 status);
     /// @notice From its present status a city cannot get to this one.
     error WrongCityStatus(uint32 city, uint8 present, uint8 wanted);
     /// @notice A number that no city can keep: field 0 gas, 1 bytes, 2 chains, 3 blocks, 4 price, 5 policy.
@@ -107,8 +102,6 @@ contract Cities is ICities {
     error StillPlaced(uint32 city, uint32 chains);
     /// @notice The city is a validator of the hub.
     error HubValidator(uint32 city);
-    /// @notice The hub would miss so many of its validators; it stands still when more than `mayFail` do.
-    error HubAtRisk(uint256 missing, uint256 mayFail);
 
     modifier onlyGovernance() {
         if (msg.sender != address(GOVERNANCE)) revert NotAllowed(msg.sender);
@@ -166,7 +159,7 @@ contract Cities is ICities {
     /// @notice Takes a city of the caller's member out of service for ever, once nothing is placed on it.
     function retire(uint32 id) external {
         Row storage row = _ownRow(id);
-        if (id <= _founders) revert HubValidator(id);
+        if (VALIDATORS.isServing(id)) revert HubValidator(id);
         if (row.taken.chains != 0) revert StillPlaced(id, row.taken.chains);
         _setStatus(id, row, REMOVED);
     }
@@ -175,7 +168,6 @@ contract Cities is ICities {
     function found(bytes32 network, Offer calldata offer) external onlyGovernance {
         networkId = network;
         uint32 last = _count;
-        _founders = last;
         _checkOffer(offer);
         for (uint32 id = 1; id <= last; ++id) _setOffer(id, _rows[id], offer);
     }
@@ -232,11 +224,6 @@ contract Cities is ICities {
     /// @notice How many cities were ever registered: the greatest number.
     function count() external view returns (uint32) {
         return _count;
-    }
-
-    /// @notice How many cities are the hub's validators; they have the numbers from 1.
-    function founders() external view returns (uint32) {
-        return _founders;
     }
 
     /// @notice City `id`.
@@ -337,19 +324,6 @@ contract Cities is ICities {
                 (status == ACTIVE && present == SUSPENDED) ||
                 (status == REMOVED && present != REMOVED);
         if (!allowed) revert WrongCityStatus(id, present, status);
-    }
-
-    /// @notice Reverts if the hub could stand still without this member and this city (0: none).
-    function checkHub(uint32 member, uint32 id) external view {
-        uint256 size = _founders;
-        bool concerned = (member != 0 && member <= size) || (id != 0 && id <= size);
-        if (!concerned) return;
-        uint256 missing = 0;
-        for (uint32 i = 1; i <= size; ++i) {
-            if (i == member || i == id || _status(_rows[i]) != ACTIVE) ++missing;
-        }
-        uint256 mayFail = (size - 1) / 3;
-        if (missing > mayFail) revert HubAtRisk(missing, mayFail);
     }
 
     /// @dev Registers a city of the caller's member.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ACTIVE, SUSPENDED, REMOVED, MAX_FOUNDERS, SYSTEM} from "./Hub.sol";
-import {APPLICATIONS, CITIES, MEMBERS, IGovernance} from "./Hub.sol";
+import {ACTIVE, SUSPENDED, REMOVED, MAX_SERVING, SYSTEM} from "./Hub.sol";
+import {APPLICATIONS, CITIES, MEMBERS, VALIDATORS, IGovernance} from "./Hub.sol";
 import {Card, Fork, Founding, FoundingCity, Parameter, Proposal, Rules, Setting} from "./Hub.sol";
 import {NotAllowed, MemberNotActive, UnknownMember, TooMany} from "./Hub.sol";
 import {Parameters} from "./Parameters.sol";
@@ -137,8 +137,8 @@ contract Governance is IGovernance {
     /// @notice A fork is activated once.
     error ForkKnown(string name);
 
-    /// @notice Founds the network, once, before its first block: members with a city each, which the hub's validators
-    /// are, and their offer. Parameters have their defaults.
+    /// @notice Founds the network, once, before its first block: members with a city each, which are the hub's
+    /// validators at first, and their offer. Parameters have their defaults.
     function found(Founding calldata founding) external {
         _found(founding);
     }
@@ -314,7 +314,7 @@ contract Governance is IGovernance {
         _founded = true;
         if (founding.networkId == 0) revert NoNetworkId();
         uint256 size = founding.cities.length;
-        if (size == 0 || size > MAX_FOUNDERS) revert FounderCount(size);
+        if (size == 0 || size > MAX_SERVING) revert FounderCount(size);
         for (uint256 i = 0; i < Parameters.COUNT; ++i) {
             Parameter memory initial = Parameters.entry(i);
             _parameters[initial.name] = initial.value;
@@ -328,6 +328,7 @@ contract Governance is IGovernance {
         }
         CITIES.found(founding.networkId, founding.offer);
         APPLICATIONS.found(founding.chainIdPrefix, founding.hubRecord, cities);
+        VALIDATORS.found(cities);
         emit Founded(founding.networkId, founding.chainIdPrefix, uint32(size));
     }
 
@@ -435,14 +436,14 @@ contract Governance is IGovernance {
         uint32 member = _number(payload);
         if (kind == RESTORE_MEMBER) return MEMBERS.checkStatus(member, ACTIVE);
         MEMBERS.checkStatus(member, kind == SUSPEND_MEMBER ? SUSPENDED : REMOVED);
-        CITIES.checkHub(member, 0);
+        VALIDATORS.checkHub(member, 0);
     }
 
     function _checkCity(uint8 kind, bytes memory payload) private view {
         uint32 city = _number(payload);
         if (kind == RESTORE_CITY) return CITIES.checkStatus(city, ACTIVE);
         CITIES.checkStatus(city, kind == SUSPEND_CITY ? SUSPENDED : REMOVED);
-        CITIES.checkHub(0, city);
+        VALIDATORS.checkHub(0, city);
     }
 
     function _checkParameter(bytes32 name, uint64 value) private view {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-// What the four contracts of the hub share: where they are, the shapes of what they are asked and told, and what
+// What the five contracts of the hub share: where they are, the shapes of what they are asked and told, and what
 // they ask of each other. They are installed in the hub's genesis, at fixed addresses and without a constructor.
 
 /// @dev Who is a member.
@@ -12,6 +12,8 @@ ICities constant CITIES = ICities(address(0xca01));
 IApplications constant APPLICATIONS = IApplications(address(0xca02));
 /// @dev Proposals and votes.
 IGovernance constant GOVERNANCE = IGovernance(address(0xca03));
+/// @dev Which cities are the hub's validators.
+IValidators constant VALIDATORS = IValidators(address(0xca04));
 /// @dev EIP-4788's system address: no key of it exists, only a block's own system calls come from it.
 address constant SYSTEM = 0xffffFFFfFFffffffffffffffFfFFFfffFFFfFFfE;
 
@@ -26,8 +28,8 @@ uint8 constant REMOVED = 3;
 uint32 constant MAX_MEMBERS = 1_023;
 /// @dev Numbers of cities that are given out, ever.
 uint32 constant MAX_CITIES = 4_096;
-/// @dev Founders, who are the hub's validators: consensus.md's figures end there.
-uint256 constant MAX_FOUNDERS = 31;
+/// @dev Cities that are the hub's validators at one time, founders' ones at first: consensus.md's figures end there.
+uint256 constant MAX_SERVING = 31;
 /// @dev Cities of one application.
 uint256 constant MAX_PLACED = 100;
 /// @dev Members that an offer lists.
@@ -230,6 +232,20 @@ struct Handover {
     bytes[] signatures;
 }
 
+/// @notice How a city stands towards the hub.
+struct Candidate {
+    uint32 city;
+    address node;
+    /// 0 not at all, 1 waits, 2 serves, 3 is to take over with the next renewal.
+    uint8 standing;
+    /// The hub's block since when it serves or waits.
+    uint64 since;
+    /// Who withdrew it: 0 nobody, 1 its node key, 2 its member.
+    uint8 withdrew;
+    /// Of one that serves: the city that is to take over from it; of that one: the city that serves until then. 0: none.
+    uint32 other;
+}
+
 /// @notice What members vote on.
 struct Proposal {
     uint32 id;
@@ -287,6 +303,10 @@ error UnknownMember(uint32 member);
 error UnknownCity(uint32 city);
 /// @notice No application has this number.
 error UnknownApplication(uint64 n);
+/// @notice The caller does not speak for the city's member.
+error NotTheCitysMember(uint32 city, address caller);
+/// @notice The city is suspended or removed, itself or with its member.
+error CityNotActive(uint32 city, uint8 status);
 /// @notice More entries, or bytes, than are taken.
 error TooMany(uint256 given, uint256 most);
 
@@ -340,7 +360,6 @@ interface ICities {
     ) external view returns (bytes32 blockHash);
     function checkCard(Card calldata card, bytes calldata proof) external view;
     function checkStatus(uint32 id, uint8 status) external view;
-    function checkHub(uint32 member, uint32 id) external view;
     function look(
         uint32 user,
         uint32[] calldata ids,
@@ -379,6 +398,7 @@ interface IApplications {
     function expel(uint32 city, uint64[] calldata ns) external;
     function rotate(uint32 city, uint64[] calldata ns) external;
     function show(Handover[] calldata handovers) external;
+    function setHub(uint32[] calldata cities) external;
     function changeOf(uint64 n) external view returns (Change memory);
     function genesisOf(
         uint64 n
@@ -395,6 +415,23 @@ interface IGovernance {
     function hashSet(uint256[] calldata placed) external pure returns (bytes32);
     function encodeRecord(Rules calldata rules) external pure returns (bytes memory);
     function parameter(bytes32 name) external view returns (uint64);
+}
+
+/// @notice What is asked of `Validators`.
+interface IValidators {
+    function found(uint32[] calldata cities) external;
+    function ready() external;
+    function withdraw(uint32 city) external;
+    function readmit(uint32 city) external;
+    function renew() external;
+    function due() external view returns (bool);
+    function serving() external view returns (Candidate[] memory all);
+    function waiting(uint32 behind, uint32 limit) external view returns (Candidate[] memory page);
+    function waitingCount() external view returns (uint32);
+    function isServing(uint32 city) external view returns (bool);
+    function candidateOf(uint32 member) external view returns (uint32);
+    function candidate(uint32 city) external view returns (Candidate memory);
+    function checkHub(uint32 member, uint32 city) external view;
 }
 
 /// @dev Which application a placed city's word stands for: node key << 64 | member << 32 | city. Ascending words

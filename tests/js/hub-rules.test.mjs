@@ -76,6 +76,8 @@ test("a network is founded once, by the system alone, and with sound cards", asy
     ["Cities", "take", [1, [1], [1, 1, 1, 1]]],
     ["Cities", "release", [[1], [1, 1, 1, 1]]],
     ["Applications", "found", [PREFIX, HUB_RECORD, [1]]],
+    ["Applications", "setHub", [[1]]],
+    ["Validators", "found", [[1]]],
   ]) {
     for (const from of [SYSTEM, cities[0]]) {
       await refused("NotAllowed", empty.tell(from, contract, method, ...args));

@@ -16,6 +16,7 @@ export const ADDRESSES = {
   Cities: "0x000000000000000000000000000000000000ca01",
   Applications: "0x000000000000000000000000000000000000ca02",
   Governance: "0x000000000000000000000000000000000000ca03",
+  Validators: "0x000000000000000000000000000000000000ca04",
 };
 export const SYSTEM = "0xfffffffffffffffffffffffffffffffffffffffe";
 export const NETWORK = hashOf("a network of many cities");
@@ -55,7 +56,7 @@ const CARD_TYPES = {
 const CARD_DOMAIN = { name: "Causeway", version: "1" };
 const GAS = 30_000_000n;
 
-/** The ABI of all four: an error may come from another contract than the one that was called. */
+/** The ABI of all five: an error may come from another contract than the one that was called. */
 const fragments = Object.keys(ADDRESSES).flatMap((name) => artifact(`hub/${name}`).abi);
 export const errors = new Interface(fragments.filter(({ type }) => type === "error"));
 const interfaces = Object.fromEntries(
@@ -134,7 +135,7 @@ class JournaledState extends SimpleStateManager {
 
 /** A hub that can be asked, told, and taken back to an earlier moment. */
 export class Hub {
-  /** Code at the four addresses, not founded; `patch(name, code)` may give other code. */
+  /** Code at the five addresses, not founded; `patch(name, code)` may give other code. */
   static async installed() {
     const hub = new Hub();
     const common = new Common({ chain: Mainnet, hardfork: Hardfork.Prague });
