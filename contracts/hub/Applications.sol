@@ -34,8 +34,9 @@ contract Applications is Changes {
     event ApplicationStatus(uint64 indexed n, uint8 status);
     /// @notice Somebody else owns it.
     event OwnerChanged(uint64 indexed n, address indexed owner);
-    /// @notice Other cities are the hub's validators.
-    event HubChanged(bytes32 setHash, uint32[] cities);
+    /// @notice Other cities are the hub's validators from the next block on: their node keys, ascending. The hub's cities read
+    /// it here when they make that block.
+    event HubValidators(address[] validators);
 
     /// @notice Another application has the name, or had it until a short time ago.
     error ApplicationNameTaken(string name, uint64 n);
@@ -116,8 +117,10 @@ contract Applications is Changes {
         if (msg.sender != address(VALIDATORS)) revert NotAllowed(msg.sender);
         Row storage row = _rows[0];
         if (_first[0].words.length == 0) _write(_first[0], _read(row.cities));
-        _setHub(row, cities);
-        emit HubChanged(setHashOf[0], cities);
+        uint256[] memory placed = _setHub(row, cities);
+        address[] memory validators = new address[](placed.length);
+        for (uint256 i = 0; i < placed.length; ++i) validators[i] = address(uint160(placed[i] >> 64));
+        emit HubValidators(validators);
     }
 
     /// @notice The greatest number of an application.
@@ -199,10 +202,11 @@ contract Applications is Changes {
     }
 
     /// @dev The hub is in no city's list.
-    function _setHub(Row storage row, uint32[] calldata cities) private {
+    function _setHub(Row storage row, uint32[] calldata cities) private returns (uint256[] memory placed) {
         uint32[] memory words = new uint32[](cities.length);
         for (uint256 i = 0; i < words.length; ++i) words[i] = Places.pack(cities[i], 0);
-        _setCities(0, row, _sorted(words));
+        placed = _sorted(words);
+        _setCities(0, row, placed);
     }
 
     function _write(Row storage row, Specification memory specification) private {

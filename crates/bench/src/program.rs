@@ -232,21 +232,23 @@ impl Running {
         Ok(kib * 1024.0)
     }
 
-    /// Summed over the threads that are alive, processor time to the nanosecond.
+    /// Processor time of all threads, those that have ended included; what else is counted, of those that are alive.
     pub(crate) fn used(&self) -> Result<Used, Failed> {
         let path = self.path("task");
         let tasks = fs::read_dir(&path).map_err(|source| Failed::File {
             path: path.clone(),
             source,
         })?;
-        let mut used = Used::default();
+        let mut used = Used {
+            cpu: self.cpu()?,
+            ..Used::default()
+        };
         for task in tasks.filter_map(Result::ok) {
             // A thread may end between the list and the look.
             let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
             let times = read("schedstat");
             let mut times = times.split_whitespace().map(|ns| ns.parse().unwrap_or(0));
-            used.cpu += Duration::from_nanos(times.next().unwrap_or(0));
-            used.starved += Duration::from_nanos(times.next().unwrap_or(0));
+            used.starved += Duration::from_nanos(times.nth(1).unwrap_or(0));
             let status = read("status");
             for name in ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"] {
                 #[expect(
@@ -259,6 +261,16 @@ impl Running {
             }
         }
         Ok(used)
+    }
+
+    /// The process's own clock, to the nanosecond.
+    fn cpu(&self) -> Result<Duration, Failed> {
+        let pid = i32::try_from(self.child.id()).expect("a process's number fits");
+        let pid = nix::unistd::Pid::from_raw(pid);
+        let clock = nix::time::clock_getcpuclockid(pid);
+        let time = clock.and_then(nix::time::clock_gettime);
+        time.map(Duration::from)
+            .map_err(|error| ClientError::from(std::io::Error::from(error)).into())
     }
 
     fn path(&self, name: &str) -> PathBuf {

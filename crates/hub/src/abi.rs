@@ -19,6 +19,8 @@ pub const CITIES: Address = address!("000000000000000000000000000000000000ca01")
 pub const APPLICATIONS: Address = address!("000000000000000000000000000000000000ca02");
 /// Proposals and votes.
 pub const GOVERNANCE: Address = address!("000000000000000000000000000000000000ca03");
+/// Which cities are the hub's validators.
+pub const VALIDATORS: Address = address!("000000000000000000000000000000000000ca04");
 
 sol! {
     #[derive(Debug, PartialEq, Eq)]
@@ -154,6 +156,16 @@ sol! {
         bytes[] signatures;
     }
 
+    #[derive(Debug, PartialEq, Eq)]
+    struct Candidate {
+        uint32 city;
+        address node;
+        uint8 standing;
+        uint64 since;
+        uint8 withdrew;
+        uint32 other;
+    }
+
     #[derive(Debug)]
     interface IMembers {
         function count() external view returns (uint32);
@@ -217,5 +229,16 @@ sol! {
         function execute(uint32 id) external;
         function parameter(bytes32 name) external view returns (uint64);
         function count() external view returns (uint32);
+    }
+
+    #[derive(Debug)]
+    interface IValidators {
+        function ready() external;
+        function withdraw(uint32 city) external;
+        function readmit(uint32 city) external;
+        function renew() external;
+        function due() external view returns (bool);
+        function serving() external view returns (Candidate[] memory all);
+        function candidate(uint32 city) external view returns (Candidate memory);
     }
 }

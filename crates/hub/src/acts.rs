@@ -1,14 +1,14 @@
 //! What a city says to the registry by itself, signed with its node key: that it holds a chain that it joins, that a chain
-//! was handed over, and that a removed city's chains are to go on without it.
+//! was handed over, that a removed city's chains are to go on without it, and that it is to be a validator of the hub.
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_primitives::{Bytes, Signature, TxKind, U256};
+use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
 use alloy_sol_types::SolCall as _;
 use chain::{Moment, ReadError};
 use execution::Transaction;
 use types::{BlockRequests, Certificate, ChainId, NodeKey};
 
-use crate::abi::{APPLICATIONS, Handover, IApplications};
+use crate::abi::{Handover, IApplications, IValidators};
 
 /// Most gas of one act: what one transaction may have (EIP-7825), less a little.
 const GAS: u64 = 16_000_000;
@@ -71,6 +71,18 @@ pub fn ready(ns: Vec<u64>) -> Bytes {
     IApplications::readyCall { ns }.abi_encode().into()
 }
 
+/// Calls `Validators.ready`: the city holds the hub, and is to be one of its validators.
+#[must_use]
+pub fn serve() -> Bytes {
+    IValidators::readyCall {}.abi_encode().into()
+}
+
+/// Calls `Validators.renew`.
+#[must_use]
+pub fn renew() -> Bytes {
+    IValidators::renewCall {}.abi_encode().into()
+}
+
 /// Calls `expel`.
 #[must_use]
 pub fn expel(city: u32, ns: Vec<u64>) -> Bytes {
@@ -123,16 +135,21 @@ pub fn handover(moment: &Moment, n: u64) -> Result<Option<Handover>, ReadError> 
     }))
 }
 
-/// A transaction of this city on the hub. On a hub gas is free.
+/// A transaction of this city on the hub, to one of its contracts. On a hub gas is free.
 ///
 /// `None` when the signature is none, which a key never makes.
 #[must_use]
-pub fn signed(key: &NodeKey, hub: ChainId, nonce: u64, input: Bytes) -> Option<Transaction> {
+pub fn signed(
+    key: &NodeKey,
+    hub: ChainId,
+    nonce: u64,
+    (contract, input): (Address, Bytes),
+) -> Option<Transaction> {
     let transaction = TxEip1559 {
         chain_id: hub.get(),
         nonce,
         gas_limit: GAS,
-        to: TxKind::Call(APPLICATIONS),
+        to: TxKind::Call(contract),
         value: U256::ZERO,
         input,
         ..TxEip1559::default()

@@ -5,10 +5,12 @@ use alloy_sol_types::SolCall as _;
 use chain::Registry;
 use serde::Deserialize;
 
-use crate::abi::{APPLICATIONS, CITIES, Founding, GOVERNANCE, IGovernance, MEMBERS, Setting};
+use crate::abi::{
+    APPLICATIONS, CITIES, Founding, GOVERNANCE, IGovernance, MEMBERS, Setting, VALIDATORS,
+};
 
 /// The compiled contracts, as `contracts/build.mjs` wrote them.
-const ARTIFACTS: [(Address, &str); 4] = [
+const ARTIFACTS: [(Address, &str); 5] = [
     (
         MEMBERS,
         include_str!("../../../contracts/artifacts/hub/Members.json"),
@@ -24,6 +26,10 @@ const ARTIFACTS: [(Address, &str); 4] = [
     (
         GOVERNANCE,
         include_str!("../../../contracts/artifacts/hub/Governance.json"),
+    ),
+    (
+        VALIDATORS,
+        include_str!("../../../contracts/artifacts/hub/Validators.json"),
     ),
 ];
 

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use alloy_primitives::{Address, B256, Log};
 use alloy_sol_types::{SolCall, SolEventInterface as _};
 use chain::{Genesis, Moment, Rate, ReadError};
-use execution::{Call, CallError, CallStatus, Simulation};
+use execution::{Call, CallError, CallOutcome, CallStatus, Simulation};
 use types::genesis::HubBlock;
 use types::{ChainId, NetworkId, Record, Validator, ValidatorSet};
 
-use crate::abi::{APPLICATIONS, CITIES, City, GOVERNANCE, IApplications, ICities, IGovernance};
+use crate::abi::{
+    APPLICATIONS, CITIES, City, GOVERNANCE, IApplications, ICities, IGovernance, IValidators,
+    VALIDATORS,
+};
 
 /// Entries that one question asks for.
 const PAGE: u32 = 100;
@@ -97,6 +100,19 @@ pub struct Changed {
     pub cities: bool,
     /// Applications that were placed here or anywhere else changed, ascending.
     pub applications: BTreeSet<u64>,
+    /// Something about the hub's validators.
+    pub validators: bool,
+}
+
+/// How a city stands towards being one of the hub's validators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it neither serves nor waits, and the registry would have it wait if it said that it is ready.
+    pub may_serve: bool,
+    /// Whether the hub's validators are to be renewed.
+    pub is_due: bool,
+    /// Its place among those that serve; one behind the last if it does not.
+    pub rank: u32,
 }
 
 /// Why the registry could not be read.
@@ -143,21 +159,57 @@ impl<'a> Registry<'a> {
     }
 
     fn ask<C: SolCall>(&self, contract: Address, question: &C) -> Result<C::Return, RegistryError> {
-        let head = &self.moment.head().header;
-        let view = self.moment.view(head.number)?;
-        let env = self.moment.env(head);
-        let rules = &self.moment.profile().rules;
-        let call = Call {
-            to: Some(contract),
-            data: question.abi_encode().into(),
-            ..Call::default()
-        };
-        let outcome = Simulation::new(rules, env, &view, self.moment).call(&call)?;
+        let outcome = self.call(Address::ZERO, contract, question)?;
         if outcome.status != CallStatus::Success || outcome.output.is_empty() {
             return Err(RegistryError::NoAnswer { contract });
         }
         C::abi_decode_returns(&outcome.output)
             .map_err(|source| RegistryError::Form { contract, source })
+    }
+
+    fn call<C: SolCall>(
+        &self,
+        from: Address,
+        contract: Address,
+        question: &C,
+    ) -> Result<CallOutcome, RegistryError> {
+        let head = &self.moment.head().header;
+        let view = self.moment.view(head.number)?;
+        let env = self.moment.env(head);
+        let rules = &self.moment.profile().rules;
+        let call = Call {
+            from,
+            to: Some(contract),
+            data: question.abi_encode().into(),
+            ..Call::default()
+        };
+        Ok(Simulation::new(rules, env, &view, self.moment).call(&call)?)
+    }
+
+    /// How city `own` with this node key stands towards being one of the hub's validators.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`].
+    pub fn standing(&self, own: u32, node: Address) -> Result<Standing, RegistryError> {
+        let candidate = self.ask(VALIDATORS, &IValidators::candidateCall { city: own })?;
+        let is_idle = candidate.standing == 0 && candidate.withdrew == 0;
+        let may_serve = is_idle && {
+            let outcome = self.call(node, VALIDATORS, &IValidators::readyCall {})?;
+            outcome.status == CallStatus::Success
+        };
+        let is_due = self.ask(VALIDATORS, &IValidators::dueCall {})?;
+        let mut rank = 0;
+        if is_due {
+            let serving = self.ask(VALIDATORS, &IValidators::servingCall {})?;
+            let before = serving.iter().take_while(|other| other.city != own);
+            rank = u32::try_from(before.count()).unwrap_or(u32::MAX);
+        }
+        Ok(Standing {
+            may_serve,
+            is_due,
+            rank,
+        })
     }
 
     /// All cities that there ever were, in the order in which they came.
@@ -342,6 +394,9 @@ impl Changed {
         for log in receipts.iter().flat_map(|receipt| receipt.logs()) {
             if log.address == CITIES {
                 changed.cities = true;
+            }
+            if log.address == VALIDATORS {
+                changed.validators = true;
             }
             // All of its events that concern a city name the application first.
             if log.address == APPLICATIONS

@@ -11,6 +11,7 @@
 
 mod changes;
 mod over;
+mod validators;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use chain::{Genesis, ReadError};
 use hub::abi::City;
-use hub::registry::{ACTIVE, REMOVED, Status};
+use hub::registry::{ACTIVE, REMOVED, Standing, Status};
 use hub::{Changed, Placement, Registry, RegistryError};
 use link::{Links, Peer, PeerId};
 use tokio::sync::broadcast::error::RecvError;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use types::{ChainId, NetworkId};
 
 use self::changes::Changes;
+use self::validators::Serving;
 use crate::handle::{ChainHandle, NewBlock};
 use crate::hosting::{Hosting, OpenError};
 use crate::peers::Leaving;
@@ -74,6 +76,7 @@ struct Known {
     /// This city's number.
     own_id: Option<u32>,
     changes: Changes,
+    serving: Serving,
     /// Whether everything was compared once, so that what is over is known to be.
     has_compared: bool,
     /// All cities, as they were read last.
@@ -90,6 +93,8 @@ struct Found {
     placements: Vec<(Placement, Option<Genesis>)>,
     /// Numbers of removed cities.
     removed: Option<BTreeSet<u32>>,
+    /// How this city stands towards the hub's validators, and at which block.
+    standing: Option<(Standing, u64)>,
 }
 
 /// What is to be compared.
@@ -119,13 +124,14 @@ impl Follower {
                 );
             }
             self.see_to_changes(&mut known).await;
+            self.see_to_validators(&mut known.serving).await;
             if self.keep_leaving(&known) {
                 self.meet(&known.cities);
             }
             if known.has_compared {
                 self.see_to_what_is_over(&mut known).await;
             }
-            let is_changing = known.changes.is_busy();
+            let is_changing = known.changes.is_busy() || known.serving.is_busy();
             tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => return,
@@ -136,7 +142,9 @@ impl Follower {
                         let number = block.header.number;
                         // Blocks that an engine restored from its log are told to nobody.
                         look = if number == last + 1 {
-                            Look::At(Changed::by(&receipts))
+                            let mut changed = Changed::by(&receipts);
+                            changed.validators |= known.serving.is_turn(number);
+                            Look::At(changed)
                         } else {
                             Look::Everything
                         };
@@ -166,6 +174,9 @@ impl Follower {
         }
         if let Some(removed) = found.removed {
             known.changes.removed(&removed);
+        }
+        if let Some((standing, number)) = found.standing {
+            known.serving.saw(standing, number);
         }
         let mut failed = None;
         for (placement, genesis) in found.placements {
@@ -199,6 +210,12 @@ impl Follower {
             let everything = matches!(look, Look::Everything) || (is_new_here && own_id.is_some());
             let looks_at_cities =
                 everything || matches!(&look, Look::At(changed) if changed.cities);
+            let looks_at_validators =
+                looks_at_cities || matches!(&look, Look::At(changed) if changed.validators);
+            let standing = match own_id.filter(|_| looks_at_validators) {
+                Some(id) => Some((registry.standing(id, own)?, moment.head().header.number)),
+                None => None,
+            };
             let hosted: BTreeSet<u64> = hosting
                 .chains()?
                 .into_iter()
@@ -241,6 +258,7 @@ impl Follower {
                 cities,
                 placements,
                 removed,
+                standing,
             })
         };
         tokio::task::spawn_blocking(read)

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
+use hub::abi::APPLICATIONS;
 use hub::acts::{Budget, Kind};
 use hub::registry::Changing;
 use hub::{Placement, acts};
@@ -91,7 +92,7 @@ struct Unsettled {
 
 /// Something to be said to the registry.
 #[derive(Clone, Copy, Debug, Default)]
-struct Waiting {
+pub(super) struct Waiting {
     /// Since when it could be said.
     since: Option<Instant>,
     said: Option<Instant>,
@@ -101,7 +102,7 @@ struct Waiting {
 
 impl Waiting {
     /// Whether it is time, for the city whose turn is `rank`.
-    fn is_due(&mut self, rank: u32) -> bool {
+    pub(super) fn is_due(&mut self, rank: u32) -> bool {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
         let is_turn = now >= since + TURN * rank;
@@ -110,7 +111,7 @@ impl Waiting {
         is_turn && !is_said
     }
 
-    fn say(&mut self) {
+    pub(super) fn say(&mut self) {
         self.times += u32::from(self.said.is_some());
         self.said = Some(Instant::now());
     }
@@ -261,10 +262,10 @@ impl Follower {
             settled.unwrap_or_else(|error| warn(&placement, &error));
         }
         if !said.ready.is_empty() {
-            self.say(acts::ready(said.ready)).await;
+            self.say((APPLICATIONS, acts::ready(said.ready))).await;
         }
         if !said.shown.is_empty() {
-            self.say(acts::show(said.shown)).await;
+            self.say((APPLICATIONS, acts::show(said.shown))).await;
         }
         self.expel(known).await;
     }
@@ -373,7 +374,7 @@ impl Follower {
                     left = count,
                     "a removed city leaves"
                 );
-                self.say(acts::expel(*city, ns)).await;
+                self.say((APPLICATIONS, acts::expel(*city, ns))).await;
             }
         }
     }
@@ -389,8 +390,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Sends a transaction of this city's to the hub. Whether it had an effect is seen in the registry.
-    async fn say(&self, input: Bytes) {
+    /// Sends a transaction of this city's to one of the hub's contracts. Whether it had an effect is seen in the registry.
+    pub(super) async fn say(&self, act: (Address, Bytes)) {
         let hub = &self.hub;
         let pooled = hub.pool(|pool| pool.next_nonce(self.own));
         let nonce = match pooled {
@@ -403,7 +404,7 @@ impl Follower {
         };
         let chain_id = hub.reader().profile().chain_id;
         let key = &self.hosting.common().key;
-        let transaction = nonce.and_then(|nonce| acts::signed(key, chain_id, nonce, input));
+        let transaction = nonce.and_then(|nonce| acts::signed(key, chain_id, nonce, act));
         let Some(transaction) = transaction else {
             tracing::warn!("the registry could not be told; it is tried again");
             return;
