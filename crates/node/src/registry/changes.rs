@@ -91,7 +91,7 @@ struct Unsettled {
 
 /// Something to be said to the registry.
 #[derive(Clone, Copy, Debug, Default)]
-struct Waiting {
+pub(super) struct Waiting {
     /// Since when it could be said.
     since: Option<Instant>,
     said: Option<Instant>,
@@ -101,7 +101,7 @@ struct Waiting {
 
 impl Waiting {
     /// Whether it is time, for the city whose turn is `rank`.
-    fn is_due(&mut self, rank: u32) -> bool {
+    pub(super) fn is_due(&mut self, rank: u32) -> bool {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
         let is_turn = now >= since + TURN * rank;
@@ -110,7 +110,8 @@ impl Waiting {
         is_turn && !is_said
     }
 
-    fn say(&mut self) {
+    /// It is said now.
+    pub(super) fn say(&mut self) {
         self.times += u32::from(self.said.is_some());
         self.said = Some(Instant::now());
     }
@@ -229,6 +230,12 @@ fn rank(placement: &Placement, own: Address) -> Option<u32> {
     let count = placement.validators.len().max(1) as u64;
     let place = placement.validators.iter().position(|node| *node == own)?;
     u32::try_from((place as u64 + placement.n) % count).ok()
+}
+
+/// The same of what cities may say that are not among the chain's: they take turns by their numbers.
+pub(super) fn turn(own_id: Option<u32>, n: u64) -> u32 {
+    let turn = own_id.map_or(0, |own| (u64::from(own) + n) % 4);
+    u32::try_from(turn).unwrap_or(0)
 }
 
 impl Follower {
@@ -358,10 +365,7 @@ impl Follower {
             let (mut ns, count) = (Vec::new(), of_city.len());
             let mut room = Budget::new(Kind::Expel);
             for (n, waiting) in of_city.iter_mut() {
-                // Any of the chain's cities may; they take turns by their numbers.
-                let turn = known.own_id.map_or(0, |own| (u64::from(own) + n) % 4);
-                if waiting.act.is_due(u32::try_from(turn).unwrap_or(0)) && room.fits(waiting.cities)
-                {
+                if waiting.act.is_due(turn(known.own_id, *n)) && room.fits(waiting.cities) {
                     ns.push(*n);
                     waiting.act.say();
                 }
@@ -390,7 +394,7 @@ impl Follower {
     }
 
     /// Sends a transaction of this city's to the hub. Whether it had an effect is seen in the registry.
-    async fn say(&self, input: Bytes) {
+    pub(super) async fn say(&self, input: Bytes) {
         let hub = &self.hub;
         let pooled = hub.pool(|pool| pool.next_nonce(self.own));
         let nonce = match pooled {
