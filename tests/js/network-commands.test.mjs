@@ -347,6 +347,7 @@ test("an owner suspends, resumes, gives away and closes its application", PROGRA
   assert.match(await ends(REFUSED, act("owner", third), authority(3)), /owns short already/);
   assert.match(await ends(USAGE, ["app", "close", "short"], authority(3)), /--yes/);
   assert.equal((await done(act("close"), authority(3))).status, "closed");
+  assert.equal((await done(["app", "show", "short"])).safety, null);
   for (const name of ["close", "suspend", "resume"]) {
     assert.match(await ends(REFUSED, act(name), authority(3)), /short is closed/);
   }
@@ -374,6 +375,16 @@ test("members remove the fifth: its chains go on without it, and it is shut out"
     );
   }
   for (const app of apps) await goesOn(app, [1, 2, 3]);
+  const { safety } = await done(["app", "show", "demo"]);
+  assert.deepEqual(
+    [safety.safe, safety.missing, safety.may_fail],
+    [false, 0, { cities: 0, institutions: 0 }],
+  );
+  const { stdout } = await causeway(["app", "show", "demo"], { json: false });
+  assert.match(
+    stdout,
+    /Safe: no: when one institution fails the chain stops, .* causeway app change demo --add LIST\n/,
+  );
   const isAlone = () =>
     until("nobody is connected with it", async () => (await fifth.call("net_peerCount")) === "0x0", 20_000);
   await isAlone();

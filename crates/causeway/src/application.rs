@@ -1,11 +1,11 @@
 //! `causeway app`: applications, chains that are placed on cities.
 
 mod change;
-mod consent;
 pub(crate) mod create;
 mod owned;
 mod places;
 mod plan;
+mod safety;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -33,7 +33,7 @@ enum Command {
     Create(create::Options),
     /// Lists applications, the newest first.
     List(ListOptions),
-    /// Shows an application: where it is placed, its rules, what it takes.
+    /// Shows an application: where it is placed, its rules, what it takes, what may fail.
     Show(show::Options),
     /// Has other cities keep an application, and waits until its chain went over to them.
     Change(change::Options),
@@ -151,4 +151,37 @@ fn to_json(application: &Application) -> Value {
             "blocks_per_second": taken.blocksPerSecond,
         },
     })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use alloy_primitives::{Address, B256, Bytes};
+    use hub::abi::{Application, Capacity};
+
+    pub(crate) use super::places::tests::city;
+
+    /// Application `n` in this status, on these cities.
+    pub(crate) fn application(n: u64, status: u8, cities: &[u32]) -> Application {
+        Application {
+            n,
+            chainId: n,
+            name: format!("app-{n}"),
+            owner: Address::ZERO,
+            member: 1,
+            status,
+            createdBlock: 1,
+            cities: cities.to_vec(),
+            validators: Vec::new(),
+            powers: Vec::new(),
+            record: Bytes::new(),
+            setHash: B256::ZERO,
+            recordHash: B256::ZERO,
+            taken: Capacity {
+                gasPerSecond: 0,
+                bytesStored: 0,
+                chains: 1,
+                blocksPerSecond: 0,
+            },
+        }
+    }
 }

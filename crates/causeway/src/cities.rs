@@ -23,6 +23,7 @@ pub(crate) mod keystore;
 pub(crate) mod names;
 pub(crate) mod password;
 pub(crate) mod registered;
+pub(crate) mod rotate;
 pub(crate) mod run;
 
 use std::path::{Path, PathBuf};
@@ -69,6 +70,8 @@ enum Command {
     Offer(registered::OfferOptions),
     /// Says where a city is reached.
     Endpoint(registered::EndpointOptions),
+    /// Has a city go on under a new key: its applications go over to it, and no owner is asked.
+    Rotate(rotate::Options),
     /// Takes a city out of service for ever, once nothing is placed on it.
     Retire(registered::RetireOptions),
 }
@@ -84,6 +87,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Register(options) => registered::register(options).await,
         Command::Offer(options) => registered::offer(options).await,
         Command::Endpoint(options) => registered::endpoint(options).await,
+        Command::Rotate(options) => rotate::run(options).await,
         Command::Retire(options) => registered::retire(options).await,
     }
 }

@@ -6,6 +6,7 @@ mod admin;
 mod application;
 mod cities;
 mod city;
+mod consent;
 mod demo;
 mod dev;
 mod development;

@@ -146,6 +146,17 @@ sol! {
     }
 
     #[derive(Debug, PartialEq, Eq)]
+    struct Safety {
+        bool safe;
+        bool allowConcentration;
+        uint32 cities;
+        uint32 missing;
+        uint32 citiesMayFail;
+        uint32 institutions;
+        uint32 institutionsMayFail;
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
     struct Handover {
         uint64 n;
         uint64 height;
@@ -181,7 +192,9 @@ sol! {
         function cities(uint32 from, uint32 limit) external view returns (City[] memory);
         function idOf(address node) external view returns (uint32);
         function nodes(uint32[] calldata ids) external view returns (address[] memory);
+        function successorOf(uint32 id) external view returns (uint32);
         function register(Card calldata card, bytes calldata proof) external returns (uint32 id);
+        function rotate(uint32 id, Card calldata card, bytes calldata proof) external returns (uint32 successor);
         function setOffer(uint32 id, Offer calldata offer) external;
         function setEndpoint(uint32 id, string calldata endpoint, string calldata rpc) external;
         function retire(uint32 id) external;
@@ -206,12 +219,14 @@ sol! {
         function create(Specification calldata specification) external returns (uint64 n);
         function handoverOf(uint64 n) external view returns (uint64 height, bytes32 blockHash);
         function changeOf(uint64 n) external view returns (Change memory);
+        function safetyOf(uint64 n) external view returns (Safety memory);
         function genesisOf(uint64 n) external view
             returns (address[] memory validators, uint64[] memory powers, bytes memory record);
         function change(uint64 n, uint32[] calldata leaving, uint32[] calldata joining, bool allowConcentration) external;
         function cancelChange(uint64 n) external;
         function ready(uint64[] calldata ns) external;
         function expel(uint32 city, uint64[] calldata ns) external;
+        function rotate(uint32 city, uint64[] calldata ns) external;
         function show(Handover[] calldata handovers) external;
         function suspend(uint64 n) external;
         function resume(uint64 n) external;

@@ -1,5 +1,6 @@
 //! What a city says to the registry by itself, signed with its node key: that it holds a chain that it joins, that a chain
-//! was handed over, that a removed city's chains are to go on without it, and that it is to be a validator of the hub.
+//! was handed over, that a removed city's chains are to go on without it, and those of a city with a new key under that, and
+//! that it is to be a validator of the hub.
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
@@ -19,6 +20,7 @@ const fn gas(kind: Kind, cities: usize) -> u64 {
     match kind {
         Kind::Ready => 150_000 + 28_000 * cities,
         Kind::Expel => 180_000 + 12_000 * cities,
+        Kind::Rotate => 200_000 + 12_000 * cities,
         Kind::Show => 170_000 + 20_000 * cities,
     }
 }
@@ -30,6 +32,8 @@ pub enum Kind {
     Ready,
     /// That a removed city is among a chain's.
     Expel,
+    /// That a city which goes on under a new key is among a chain's.
+    Rotate,
     /// That a chain was handed over.
     Show,
 }
@@ -87,6 +91,12 @@ pub fn renew() -> Bytes {
 #[must_use]
 pub fn expel(city: u32, ns: Vec<u64>) -> Bytes {
     IApplications::expelCall { city, ns }.abi_encode().into()
+}
+
+/// Calls `rotate`.
+#[must_use]
+pub fn rotate(city: u32, ns: Vec<u64>) -> Bytes {
+    IApplications::rotateCall { city, ns }.abi_encode().into()
 }
 
 /// Calls `show`.

@@ -1,6 +1,6 @@
 //! Reading the registry in a city's own copy of the hub.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Log};
 use alloy_sol_types::{SolCall, SolEventInterface as _};
@@ -10,8 +10,8 @@ use types::genesis::HubBlock;
 use types::{ChainId, NetworkId, Record, Validator, ValidatorSet};
 
 use crate::abi::{
-    APPLICATIONS, CITIES, City, GOVERNANCE, IApplications, ICities, IGovernance, IValidators,
-    VALIDATORS,
+    APPLICATIONS, CITIES, Capacity, City, GOVERNANCE, IApplications, ICities, IGovernance,
+    IValidators, VALIDATORS,
 };
 
 /// Entries that one question asks for.
@@ -61,8 +61,8 @@ pub struct Placement {
     pub validators: Vec<Address>,
     /// Hash of their set.
     pub set_hash: B256,
-    /// What its cities gave it of their time.
-    pub rate: Rate,
+    /// What it takes of each of its cities.
+    pub taken: Capacity,
     /// A change of its cities that is not over.
     pub change: Option<Changing>,
 }
@@ -75,6 +75,15 @@ impl Placement {
         let takes_part =
             |change: &Changing| change.joining.contains(&own) || change.leaving.contains(&own);
         self.cities.contains(&own) || self.change.as_ref().is_some_and(takes_part)
+    }
+
+    /// What its cities give it of their time.
+    #[must_use]
+    pub const fn rate(&self) -> Rate {
+        Rate {
+            gas_per_second: self.taken.gasPerSecond,
+            blocks_per_second: self.taken.blocksPerSecond,
+        }
     }
 }
 
@@ -227,6 +236,39 @@ impl<'a> Registry<'a> {
         Ok(cities)
     }
 
+    /// City `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`].
+    pub fn city(&self, id: u32) -> Result<City, RegistryError> {
+        self.ask(CITIES, &ICities::cityCall { id })
+    }
+
+    /// Those of `cities`, which are all that there are, that go on under a new key, with the city as which each does. Asks for
+    /// no city but those after which their member registered another one at the same place: no other has a successor.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`].
+    pub fn successors(&self, cities: &[City]) -> Result<BTreeMap<u32, u32>, RegistryError> {
+        let mut last: BTreeMap<(u32, &str), u32> = BTreeMap::new();
+        for city in cities {
+            let last = last.entry((city.member, &city.place)).or_default();
+            *last = city.id.max(*last);
+        }
+        let has_later = |city: &&City| last[&(city.member, city.place.as_str())] > city.id;
+        let mut successors = BTreeMap::new();
+        for city in cities.iter().filter(has_later) {
+            let id = city.id;
+            let successor = self.ask(CITIES, &ICities::successorOfCall { id })?;
+            if successor > 0 {
+                successors.insert(id, successor);
+            }
+        }
+        Ok(successors)
+    }
+
     /// The number of the city with this node key; `None` when there is none.
     ///
     /// # Errors
@@ -280,10 +322,7 @@ impl<'a> Registry<'a> {
             cities: application.cities,
             validators: application.validators,
             set_hash: application.setHash,
-            rate: Rate {
-                gas_per_second: application.taken.gasPerSecond,
-                blocks_per_second: application.taken.blocksPerSecond,
-            },
+            taken: application.taken,
             change,
         })
     }

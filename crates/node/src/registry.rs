@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  hub's block ─▶ what changed ─▶ compared with what is here ─▶ begin ▸ stand still ▸ go on ▸ `over`: removed after a time
-//!                                            └─▶ a set that changes ─▶ `changes`, until it is settled ─▶ acts on the hub
+//!                                            ├─▶ a set that changes ─▶ `changes`, until it is settled ─▶ acts on the hub
+//!                                            └─▶ a city has a new key ─▶ `rotated`: a change begins
 //! ```
 //!
 //! Level-triggered: at the start, after a block was missed, and after anything failed, everything is compared; in between a
@@ -11,6 +12,7 @@
 
 mod changes;
 mod over;
+mod rotated;
 mod validators;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +30,7 @@ use tokio::time::Instant;
 use types::{ChainId, NetworkId};
 
 use self::changes::Changes;
+use self::rotated::Rotated;
 use self::validators::Serving;
 use crate::handle::{ChainHandle, NewBlock};
 use crate::hosting::{Hosting, OpenError};
@@ -77,6 +80,7 @@ struct Known {
     own_id: Option<u32>,
     changes: Changes,
     serving: Serving,
+    rotated: Rotated,
     /// Whether everything was compared once, so that what is over is known to be.
     has_compared: bool,
     /// All cities, as they were read last.
@@ -91,10 +95,23 @@ struct Found {
     cities: Option<Vec<City>>,
     /// Applications with how their chains begin, where that is not here.
     placements: Vec<(Placement, Option<Genesis>)>,
+    /// Applications of other cities, where this one goes on for one of them.
+    others: Vec<Placement>,
     /// Numbers of removed cities.
     removed: Option<BTreeSet<u32>>,
     /// How this city stands towards the hub's validators, and at which block.
     standing: Option<(Standing, u64)>,
+    /// Numbers of cities that go on under a new key, with those of the cities as which they do.
+    rotated: Option<BTreeMap<u32, u32>>,
+}
+
+/// One application.
+struct One {
+    placement: Placement,
+    /// Whether its chain is here, or is to be.
+    is_here: bool,
+    /// How it begins, where it is to be and is not.
+    genesis: Option<Genesis>,
 }
 
 /// What is to be compared.
@@ -125,13 +142,15 @@ impl Follower {
             }
             self.see_to_changes(&mut known).await;
             self.see_to_validators(&mut known.serving).await;
+            self.see_to_rotated(&mut known).await;
             if self.keep_leaving(&known) {
                 self.meet(&known.cities);
             }
             if known.has_compared {
                 self.see_to_what_is_over(&mut known).await;
             }
-            let is_changing = known.changes.is_busy() || known.serving.is_busy();
+            let is_changing =
+                known.changes.is_busy() || known.rotated.is_busy() || known.serving.is_busy();
             tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => return,
@@ -166,7 +185,7 @@ impl Follower {
             return Ok(());
         }
         let everything = matches!(look, Look::Everything);
-        let found = self.read(known.own_id, look).await?;
+        let found = self.read(known, look).await?;
         known.own_id = found.own_id;
         let has_cities = found.cities.is_some();
         if let Some(cities) = found.cities {
@@ -177,6 +196,12 @@ impl Follower {
         }
         if let Some((standing, number)) = found.standing {
             known.serving.saw(standing, number);
+        }
+        if let Some(rotated) = found.rotated {
+            known.rotated.set(rotated);
+        }
+        for placement in found.others {
+            known.rotated.saw(known.own_id, &placement);
         }
         let mut failed = None;
         for (placement, genesis) in found.placements {
@@ -194,8 +219,9 @@ impl Follower {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn read(&self, own_id: Option<u32>, look: Look) -> Result<Found, FollowError> {
+    async fn read(&self, known: &Known, look: Look) -> Result<Found, FollowError> {
         let (hub, own, network_id) = (self.hub.clone(), self.own, self.network_id);
+        let (own_id, mut rotated) = (known.own_id, known.rotated.cities());
         let hosting = self.hosting.clone();
         let read = move || -> Result<Found, FollowError> {
             let moment = hub.reader().moment()?;
@@ -228,7 +254,7 @@ impl Follower {
             if let Some(id) = own_id.filter(|_| everything) {
                 asked.extend(registry.placed_on(id)?);
             }
-            let (mut cities, mut removed) = (None, None);
+            let (mut cities, mut removed, mut rotates) = (None, None, false);
             if looks_at_cities {
                 let all = registry.cities()?;
                 let gone = all.iter().filter(|city| city.status == REMOVED);
@@ -238,13 +264,26 @@ impl Follower {
                     let placed = registry.placed_on(*city)?;
                     asked.extend(placed.into_iter().filter(|n| hosted.contains(n)));
                 }
+                rotated = rotated::successors(&registry, &all)?;
+                rotates = true;
+                for (city, successor) in &rotated {
+                    // What stands on them is to go over, and whoever comes after them has a part in all of it.
+                    let is_ours = own_id == Some(*successor);
+                    let placed = registry.placed_on(*city)?;
+                    let concerned = placed.into_iter();
+                    asked.extend(concerned.filter(|n| is_ours || hosted.contains(n)));
+                }
                 removed = Some(gone);
                 cities = Some(all);
             }
-            let mut placements = Vec::new();
+            let goes_on_for_one =
+                own_id.is_some_and(|own| rotated.values().any(|successor| *successor == own));
+            let (mut placements, mut others) = (Vec::new(), Vec::new());
             for n in asked {
                 match read_one(&registry, n, own_id, &hosted, network_id) {
-                    Ok(placement) => placements.extend(placement),
+                    Ok(one) if one.is_here => placements.push((one.placement, one.genesis)),
+                    Ok(one) if goes_on_for_one => others.push(one.placement),
+                    Ok(_none_of_ours) => {}
                     // A later release may know it; the others are hosted.
                     Err(error @ RegistryError::Application { .. }) => tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -257,8 +296,10 @@ impl Follower {
                 own_id,
                 cities,
                 placements,
+                others,
                 removed,
                 standing,
+                rotated: rotates.then_some(rotated),
             })
         };
         tokio::task::spawn_blocking(read)
@@ -279,7 +320,8 @@ impl Follower {
             tracing::info!(%chain_id, n, "hosting an application");
         }
         known.changes.saw(&placement);
-        self.hosting.set_rate(chain_id, placement.rate).await;
+        known.rotated.saw(known.own_id, &placement);
+        self.hosting.set_rate(chain_id, placement.rate()).await;
         let is_here = known.own_id.is_some_and(|own| placement.concerns(own));
         let stands = placement.status != Status::Runs || !is_here;
         if self.hosting.stand(chain_id, stands).await {
@@ -370,22 +412,24 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// One application, if it concerns this city; with how its chain begins, where that is to be and not here.
 fn read_one(
     registry: &Registry<'_>,
     n: u64,
     own_id: Option<u32>,
     hosted: &BTreeSet<u64>,
     network_id: NetworkId,
-) -> Result<Option<(Placement, Option<Genesis>)>, RegistryError> {
+) -> Result<One, RegistryError> {
     let placement = registry.placement(n)?;
-    if hosted.contains(&n) {
-        return Ok(Some((placement, None)));
-    }
+    let is_hosted = hosted.contains(&n);
     let is_to_be = own_id.is_some_and(|own| placement.concerns(own));
-    if !is_to_be || placement.status == Status::Closed {
-        return Ok(None);
-    }
-    let genesis = registry.genesis(n, network_id)?;
-    Ok(Some((placement, Some(genesis))))
+    let begins = !is_hosted && is_to_be && placement.status != Status::Closed;
+    let genesis = match begins {
+        true => Some(registry.genesis(n, network_id)?),
+        false => None,
+    };
+    Ok(One {
+        placement,
+        is_here: is_hosted || begins,
+        genesis,
+    })
 }

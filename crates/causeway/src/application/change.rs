@@ -16,10 +16,12 @@ use hub::abi::{APPLICATIONS, City, IApplications};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::owned::{self, CHANGING, CLOSED, Owned, TAKING_IN};
+use super::owned::{self, Owned, TAKING_IN};
 use super::plan::{Plan, tolerance};
-use super::{consent, create, places, show};
+use super::{create, places, show};
+use crate::consent;
 use crate::exit::{Unfinished, Usage};
+use crate::hub_client::registry::{CHANGING, CLOSED};
 use crate::hub_client::words::application_status;
 use crate::hub_client::{Hub, HubError, Receipt};
 use crate::network::tolerance::Tolerance;

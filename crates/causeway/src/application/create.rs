@@ -15,8 +15,9 @@ use hub::abi::{APPLICATIONS, City, IApplications, Specification};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{consent, places, rpc_of};
+use super::{places, rpc_of};
 use crate::cities::names::RpcUrl;
+use crate::consent;
 use crate::exit::{Unfinished, Usage};
 use crate::hub_client::words::grouped;
 use crate::hub_client::{Hub, HubError, HubOptions, JsonRpc, KeyOptions, Refusal};

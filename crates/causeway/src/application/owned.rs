@@ -9,19 +9,14 @@ use alloy_signer_local::PrivateKeySigner;
 use clap::Args;
 use hub::abi::{APPLICATIONS, Application, GOVERNANCE, IApplications, IGovernance};
 
-use super::{consent, find, show};
+use super::{find, show};
+use crate::consent;
 use crate::exit::Usage;
-use crate::hub_client::registry::ACTIVE;
+use crate::hub_client::registry::{ACTIVE, CHANGING, CLOSED, SUSPENDED};
 use crate::hub_client::words::application_status;
 use crate::hub_client::{Hub, HubError, HubOptions, KeyOptions, Receipt};
 use crate::terminal;
 
-/// Statuses of an application, beside [`ACTIVE`].
-pub(super) const CHANGING: u8 = 2;
-/// Stopped by its owner.
-pub(super) const SUSPENDED: u8 = 3;
-/// Ended for ever.
-pub(super) const CLOSED: u8 = 4;
 /// The stage of a change in which joining cities take in the chain.
 pub(super) const TAKING_IN: u8 = 1;
 /// Seconds of a day.

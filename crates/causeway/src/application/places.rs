@@ -190,7 +190,7 @@ pub(super) mod tests {
     use alloy_primitives::{Address, B256};
     use hub::abi::{Capacity, City, Offer};
 
-    pub(in crate::application) fn city(id: u32, place: &str, status: u8) -> City {
+    pub(crate) fn city(id: u32, place: &str, status: u8) -> City {
         City {
             id,
             member: id,

@@ -1,11 +1,13 @@
-//! `causeway app show`: where an application is placed, its rules, what it takes, and a change of its cities that is not over.
+//! `causeway app show`: where an application is placed, its rules, what it takes, what may fail, and a change of its cities
+//! that is not over.
 
 use alloy_primitives::B256;
 use hub::abi::{Application, Change, City};
 use serde_json::{Value, json};
 
 use super::owned::TAKING_IN;
-use super::{find, rpc_of, to_json};
+use super::{find, rpc_of, safety, to_json};
+use crate::hub_client::registry::CLOSED;
 use crate::hub_client::words::{application_status, day, grouped};
 use crate::hub_client::{Hub, HubOptions, Receipt};
 use crate::terminal;
@@ -40,6 +42,11 @@ pub(super) async fn tell(
     let application = hub.application(n).await?;
     let change = hub.change_of(n).await?;
     let handover = hub.handover_of(n).await?;
+    // What is closed has nothing to bear.
+    let safety = match application.status {
+        CLOSED => None,
+        _ => Some(hub.safety_of(n).await?),
+    };
     let all = hub.cities().await?;
     let placed: Vec<&City> = application
         .cities
@@ -54,6 +61,9 @@ pub(super) async fn tell(
     if as_json {
         let mut line = to_json(&application);
         line["rpc"] = json!(urls);
+        line["safety"] = safety.as_ref().map_or(Value::Null, |safety| {
+            safety::to_json(safety, &application.name, &placed)
+        });
         line["change"] = change_to_json(&change);
         line["handover"] = handover_to_json(handover);
         if let Some(receipt) = receipt {
@@ -63,6 +73,9 @@ pub(super) async fn tell(
     }
     let mut rows = rows(&application);
     rows.extend(placed.iter().map(|city| ("City", words(city))));
+    if let Some(safety) = &safety {
+        rows.extend(safety::rows(safety, &application.name, &placed));
+    }
     rows.extend(change_rows(&change, &all));
     if let Some((height, hash)) = handover {
         rows.push(("Handed over", format!("with block {height}, {hash}")));

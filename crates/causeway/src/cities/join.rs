@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  genesis.json ──▶ city join ──▶ card.json ──▶ any member: governance propose admit ──▶ votes ──▶ city run
-//!                                         └──▶ its own member, if that is one: city register ──▶ city run
+//!                                         ├──▶ its own member, if that is one: city register ──▶ city run
+//!                                         └──▶ in place of a city of that member's: city run, city rotate
 //! ```
 //!
 //! The card names the network, so that it brings the city into no other; keys are made here and stay here.
@@ -53,6 +54,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         format!("  causeway governance propose admit --card {card} --reason TEXT --key FILE"),
         String::from("Or, for a further city of a member, with that member's key and no vote:"),
         format!("  causeway city register --card {card} --key FILE"),
+        String::from("Or, for a new key of a city of that member's, by its number:"),
+        format!("  causeway city rotate ID --card {card} --key FILE"),
         String::from("And run it:"),
         format!("  causeway city run --data {data} --genesis {genesis}"),
     ] {

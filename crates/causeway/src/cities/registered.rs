@@ -293,7 +293,7 @@ fn offered_to(offer: &Offer) -> String {
     }
 }
 
-fn rows(city: &City, member: &str) -> Vec<(&'static str, String)> {
+pub(super) fn rows(city: &City, member: &str) -> Vec<(&'static str, String)> {
     let (offer, taken) = (&city.offer, &city.taken);
     let of = |taken: u128, all: u128| format!("{} of {}", grouped(taken), grouped(all));
     vec![

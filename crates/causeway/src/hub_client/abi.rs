@@ -54,6 +54,7 @@ sol! {
     #[derive(Debug)]
     interface IRegistrations {
         event Registered(uint32 indexed city, uint32 indexed member, address indexed node, bytes32 tlsFingerprint);
+        event Rotated(uint32 indexed city, uint32 indexed successor);
     }
 
     #[derive(Debug)]

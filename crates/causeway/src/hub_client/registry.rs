@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256};
 use hub::abi::{
     APPLICATIONS, Application, CITIES, Change, City, GOVERNANCE, IApplications, ICities,
-    IGovernance, IMembers, MEMBERS, Member,
+    IGovernance, IMembers, MEMBERS, Member, Safety,
 };
 
 use super::abi::{INames, IProposals, Proposal};
@@ -17,6 +17,12 @@ const PAGE: u32 = 100;
 const MOST: u32 = 4_096;
 /// The status of what is in force.
 pub(crate) const ACTIVE: u8 = 1;
+/// The status of an application whose cities change.
+pub(crate) const CHANGING: u8 = 2;
+/// That of one stopped by its owner.
+pub(crate) const SUSPENDED: u8 = 3;
+/// That of one that ended for ever.
+pub(crate) const CLOSED: u8 = 4;
 
 impl Hub {
     /// All members there ever were, in the order in which they came.
@@ -80,6 +86,16 @@ impl Hub {
         self.view(CITIES, &ICities::cityCall { id }).await
     }
 
+    /// The city as which a city goes on under a new key, if it does.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn successor_of(&self, id: u32) -> Result<Option<u32>, HubError> {
+        let successor = self.view(CITIES, &ICities::successorOfCall { id }).await?;
+        Ok((successor > 0).then_some(successor))
+    }
+
     /// The greatest number of an application.
     ///
     /// # Errors
@@ -132,6 +148,38 @@ impl Hub {
         let question = IApplications::handoverOfCall { n };
         let shown = self.view(APPLICATIONS, &question).await?;
         Ok((shown.height > 0).then_some((shown.height, shown.blockHash)))
+    }
+
+    /// What an application's cities bear as they are now.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn safety_of(&self, n: u64) -> Result<Safety, HubError> {
+        self.view(APPLICATIONS, &IApplications::safetyOfCall { n })
+            .await
+    }
+
+    /// Numbers of the applications on a city, at most `most` of them, and how many there are; closed ones are among them until
+    /// the city need not keep their data.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`].
+    pub(crate) async fn placed_on(
+        &self,
+        city: u32,
+        most: u64,
+    ) -> Result<(Vec<u64>, u64), HubError> {
+        let question = IApplications::placedCountCall { city };
+        let count = self.view(APPLICATIONS, &question).await?;
+        let mut placed = Vec::new();
+        for from in (0..count.min(most)).step_by(PAGE as usize) {
+            let limit = (most - from).min(PAGE.into());
+            let page = IApplications::placedOnCall { city, from, limit };
+            placed.extend(self.view(APPLICATIONS, &page).await?);
+        }
+        Ok((placed, count))
     }
 
     /// The greatest number of a proposal.

@@ -111,6 +111,7 @@ impl Waiting {
         is_turn && !is_said
     }
 
+    /// It is said now.
     pub(super) fn say(&mut self) {
         self.times += u32::from(self.said.is_some());
         self.said = Some(Instant::now());
@@ -230,6 +231,12 @@ fn rank(placement: &Placement, own: Address) -> Option<u32> {
     let count = placement.validators.len().max(1) as u64;
     let place = placement.validators.iter().position(|node| *node == own)?;
     u32::try_from((place as u64 + placement.n) % count).ok()
+}
+
+/// The same of what cities may say that are not among the chain's: they take turns by their numbers.
+pub(super) fn turn(own_id: Option<u32>, n: u64) -> u32 {
+    let turn = own_id.map_or(0, |own| (u64::from(own) + n) % 4);
+    u32::try_from(turn).unwrap_or(0)
 }
 
 impl Follower {
@@ -359,10 +366,7 @@ impl Follower {
             let (mut ns, count) = (Vec::new(), of_city.len());
             let mut room = Budget::new(Kind::Expel);
             for (n, waiting) in of_city.iter_mut() {
-                // Any of the chain's cities may; they take turns by their numbers.
-                let turn = known.own_id.map_or(0, |own| (u64::from(own) + n) % 4);
-                if waiting.act.is_due(u32::try_from(turn).unwrap_or(0)) && room.fits(waiting.cities)
-                {
+                if waiting.act.is_due(turn(known.own_id, *n)) && room.fits(waiting.cities) {
                     ns.push(*n);
                     waiting.act.say();
                 }

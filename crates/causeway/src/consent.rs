@@ -13,7 +13,7 @@ struct Declined;
 /// # Errors
 ///
 /// [`Usage`].
-pub(super) fn check(yes: bool) -> Result<(), Usage> {
+pub(crate) fn check(yes: bool) -> Result<(), Usage> {
     if yes || terminal::can_ask() {
         return Ok(());
     }
@@ -26,7 +26,7 @@ pub(super) fn check(yes: bool) -> Result<(), Usage> {
 /// # Errors
 ///
 /// When it is not agreed to.
-pub(super) fn ask(yes: bool, question: &str) -> anyhow::Result<()> {
+pub(crate) fn ask(yes: bool, question: &str) -> anyhow::Result<()> {
     if yes || terminal::ask(question)? {
         return Ok(());
     }
