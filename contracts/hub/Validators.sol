@@ -353,10 +353,13 @@ contract Validators is IValidators {
     /// @return behind which city it waits
     function _link(uint32 city, uint16 place) private returns (uint16) {
         Row storage row = _rows[city];
-        while (place != 0 && _rows[place].since == row.since && _rows[place].node > row.node) {
-            place = _rows[place].previous;
-        }
+        (uint48 since, address node) = (row.since, row.node);
         uint16 next = place == 0 ? _turns.first : _rows[place].next;
+        while (place != 0) {
+            Row storage before = _rows[place];
+            if (before.since != since || before.node < node) break;
+            (next, place) = (place, before.previous);
+        }
         row.previous = place;
         row.next = next;
         _neighbours(place, uint16(city));
