@@ -25,6 +25,7 @@ pub(crate) mod password;
 pub(crate) mod registered;
 pub(crate) mod rotate;
 pub(crate) mod run;
+mod serving;
 
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,10 @@ enum Command {
     Endpoint(registered::EndpointOptions),
     /// Has a city go on under a new key: its applications go over to it, and no owner is asked.
     Rotate(rotate::Options),
+    /// Has a city be no validator of the hub any more.
+    Withdraw(serving::Options),
+    /// Lets a city that was withdrawn be a validator of the hub again.
+    Readmit(serving::Options),
     /// Takes a city out of service for ever, once nothing is placed on it.
     Retire(registered::RetireOptions),
 }
@@ -88,6 +93,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Command::Offer(options) => registered::offer(options).await,
         Command::Endpoint(options) => registered::endpoint(options).await,
         Command::Rotate(options) => rotate::run(options).await,
+        Command::Withdraw(options) => serving::withdraw(options).await,
+        Command::Readmit(options) => serving::readmit(options).await,
         Command::Retire(options) => registered::retire(options).await,
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::card::Card;
 use super::names::{Endpoint, Place, RpcUrl};
+use super::serving;
 use crate::exit::Usage;
 use crate::hub_client::abi::IRegistrations;
 use crate::hub_client::words::{city_status, day, grouped};
@@ -178,12 +179,17 @@ pub(crate) async fn list(options: ListOptions) -> anyhow::Result<()> {
 pub(crate) async fn show(options: ShowOptions) -> anyhow::Result<()> {
     let hub = Hub::open(&options.hub).await?;
     let city = hub.city(options.id).await?;
+    let candidate = serving::candidate(&hub, options.id).await?;
     if options.json {
-        return terminal::result(&serde_json::to_string(&to_json(&city))?);
+        let mut line = to_json(&city);
+        line["hub"] = serving::to_json(&candidate);
+        return terminal::result(&serde_json::to_string(&line)?);
     }
     let members = hub.member_names().await?;
     let member = members.get(&city.member).cloned().unwrap_or_default();
-    terminal::facts(&format!("City {}", city.id), &rows(&city, &member))
+    let mut facts = rows(&city, &member);
+    facts.push(("Hub", serving::words(&candidate)));
+    terminal::facts(&format!("City {}", city.id), &facts)
 }
 
 pub(crate) async fn register(options: RegisterOptions) -> anyhow::Result<()> {

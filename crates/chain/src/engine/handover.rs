@@ -248,7 +248,14 @@ impl Engine {
             self.readers.forget(is_there);
             self.waking.handed_over();
             let was_validator = self.is_validator();
-            self.set = Arc::new(set);
+            let before = std::mem::replace(&mut self.set, Arc::new(set));
+            // Who voted until now follows.
+            let own = self.config.key.address();
+            for validator in before.validators() {
+                if validator.address != own {
+                    self.welcome(validator.address);
+                }
+            }
             self.look_at_hub();
             if self.is_validator() && (!was_validator || self.silence.is_some()) {
                 // The others may be in the next height, or beyond it.

@@ -30,15 +30,10 @@ impl Engine {
         }
     }
 
-    /// A city that does not vote, and may know the chain, is told of every block from now on.
+    /// A city that does not vote, and may know the chain, is told of every block from now on: by this city when it votes.
     pub(super) fn welcome(&mut self, reader: Address) {
         let may_read = self.profile.is_followed() || self.named.has(reader);
-        // Those that do not vote learn from those that do.
-        if may_read
-            && self.is_validator()
-            && self.set.get(reader).is_none()
-            && self.readers.0.len() < MOST
-        {
+        if may_read && self.set.get(reader).is_none() && self.readers.0.len() < MOST {
             self.readers.0.insert(reader);
         }
     }
@@ -76,8 +71,11 @@ impl Engine {
         }
     }
 
-    /// There is a new block.
+    /// There is a new block. Those that do not vote learn of it from those that do.
     pub(super) fn tell_readers(&self, call: &mut Call) {
+        if !self.is_validator() {
+            return;
+        }
         for reader in &self.readers.0 {
             call.send(*reader, self.tip());
         }
