@@ -155,7 +155,10 @@ export class ValidatorsModel {
     this.serving = this.serving.filter(({ city }) => !gone.has(city));
     this.waiting = this.waiting.filter(({ city }) => ![...joining, ...dropped].includes(city));
     const since = (city) => ({ city, node: this.city(city).node, since: height });
-    for (const city of [...heirs, ...joining]) this.serving.push({ ...since(city), heir: 0 });
+    for (const city of joining) this.serving.push({ ...since(city), heir: 0 });
+    // Another city of the same member goes on with its time.
+    for (const entry of leaving.filter(({ heir }) => heirs.includes(heir)))
+      this.serving.push({ ...since(entry.heir), since: entry.since, heir: 0 });
     for (const { city } of turned) this.waiting.push(since(city));
     return null;
   }
