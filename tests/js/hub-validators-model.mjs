@@ -61,13 +61,16 @@ export class ValidatorsModel {
     const city = this.city(id);
     if (!this.isActive(id)) return "CityNotActive";
     if (city.withdrew === 2) return "IsWithdrawn";
-    city.withdrew = 0;
-    if (this.standing(id) !== NONE) return null;
+    if (this.standing(id) !== NONE) {
+      city.withdrew = 0;
+      return null;
+    }
     const present = this.candidateOf(city.member);
     const followers = [];
     for (let next = present; next && followers.length < 64; next = this.city(next).successor)
       followers.push(this.city(next).successor);
     if (present !== 0 && this.isActive(present) && !followers.includes(id)) return "CandidateAlready";
+    city.withdrew = 0;
     this.waiting = this.waiting.filter((it) => it.city !== present);
     const own = this.serving.find((it) => this.city(it.city).member === city.member);
     if (own) own.heir = id;
