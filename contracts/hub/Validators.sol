@@ -292,12 +292,15 @@ contract Validators is IValidators {
                 _candidates[_memberOf(city)] = city;
                 continue;
             }
+            uint48 since = _rows[city].since;
             _clear(city);
             if (heir == 0) {
                 delete _candidates[_memberOf(city)];
             } else {
                 _clear(heir);
                 _stand(heir, _rows[heir].node, SERVES);
+                // Nobody escapes its turn by another key.
+                _rows[heir].since = since;
                 next[size++] = heir;
             }
         }

@@ -61,13 +61,16 @@ export class ValidatorsModel {
     const city = this.city(id);
     if (!this.isActive(id)) return "CityNotActive";
     if (city.withdrew === 2) return "IsWithdrawn";
-    city.withdrew = 0;
-    if (this.standing(id) !== NONE) return null;
+    if (this.standing(id) !== NONE) {
+      city.withdrew = 0;
+      return null;
+    }
     const present = this.candidateOf(city.member);
     const followers = [];
     for (let next = present; next && followers.length < 64; next = this.city(next).successor)
       followers.push(this.city(next).successor);
     if (present !== 0 && this.isActive(present) && !followers.includes(id)) return "CandidateAlready";
+    city.withdrew = 0;
     this.waiting = this.waiting.filter((it) => it.city !== present);
     const own = this.serving.find((it) => this.city(it.city).member === city.member);
     if (own) own.heir = id;
@@ -155,7 +158,10 @@ export class ValidatorsModel {
     this.serving = this.serving.filter(({ city }) => !gone.has(city));
     this.waiting = this.waiting.filter(({ city }) => ![...joining, ...dropped].includes(city));
     const since = (city) => ({ city, node: this.city(city).node, since: height });
-    for (const city of [...heirs, ...joining]) this.serving.push({ ...since(city), heir: 0 });
+    for (const city of joining) this.serving.push({ ...since(city), heir: 0 });
+    // Another city of the same member goes on with its time.
+    for (const entry of leaving.filter(({ heir }) => heirs.includes(heir)))
+      this.serving.push({ ...since(entry.heir), since: entry.since, heir: 0 });
     for (const { city } of turned) this.waiting.push(since(city));
     return null;
   }

@@ -280,6 +280,8 @@ onSmall("a city under a new key takes over in one renewal, and waits nowhere", a
   const { left, joined } = await renew(network);
   assert.deepEqual([left, sorted(joined)], [[2], [5, 13]]);
   assert.deepEqual(await servingOf(network), [1, 3, 4, 5, 13]);
+  // It has the time that the one before served, so that nobody escapes its turn.
+  assert.equal((await network.hub.ask("Validators", "candidate", 13)).since, 1n);
   await network.tell(network.cities[1].authority.address, "Cities", "retire", 2);
   // One that waits gives way at once, and the other waits from then on.
   await ready(network, 6);
@@ -410,13 +412,13 @@ onSmall("the hash that cities prove is where it was, and how the hub began stays
 test(`random sequences do what the model says, seed ${SEED}`, async () => {
   const random = randomness(SEED);
   const counts = {};
-  const begin = [fresh.small, fresh.small, fresh.large, fresh.large];
+  const begin = [fresh.small, fresh.small, fresh.large];
   for (const [index, load] of begin.entries()) {
     load();
     const network = index < 2 ? small : large;
     const done = [];
     try {
-      for (let step = 0; step < 120; ++step) {
+      for (let step = 0; step < 100; ++step) {
         const operation = anyOperation(random, network.model);
         done.push(operation);
         const result =
