@@ -36,11 +36,10 @@ pub fn admit(
     let mut pool = pool.write();
     let moment = match reader.moment() {
         Ok(moment) => moment,
-        Err(_unreadable) => {
-            admitted.verdicts = transactions
-                .iter()
-                .map(|_| Err(PoolError::Stopped))
-                .collect();
+        Err(unreadable) => {
+            let unreadable = Arc::new(unreadable);
+            let refused = |_| Err(PoolError::State(Box::new(Arc::clone(&unreadable))));
+            admitted.verdicts = transactions.iter().map(refused).collect();
             return admitted;
         }
     };

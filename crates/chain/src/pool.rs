@@ -121,6 +121,9 @@ pub enum PoolError {
     /// The state could not be read.
     #[error("the state could not be read")]
     State(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The application is suspended or closed, or is not on this city any more.
+    #[error("this chain stands still on this city: it is suspended or closed, or has other cities")]
+    Stands,
     /// The log did not take it.
     #[error("the transaction could not be written to the log; the chain has stopped")]
     Stopped,

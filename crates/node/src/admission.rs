@@ -112,18 +112,14 @@ impl Admission {
         self.inbox.close();
         while let Some(incoming) = self.inbox.recv().await {
             if let Incoming::Submitted(submission) = incoming {
-                refuse(submission);
+                refuse(submission, || PoolError::Stopped);
             }
         }
     }
 }
 
-fn refuse(submission: Submission) {
-    let verdicts = submission
-        .transactions
-        .iter()
-        .map(|_| Err(PoolError::Stopped))
-        .collect();
+fn refuse(submission: Submission, why: fn() -> PoolError) {
+    let verdicts = submission.transactions.iter().map(|_| Err(why())).collect();
     // The caller may have stopped waiting.
     drop(submission.answer.send(verdicts));
 }
@@ -134,7 +130,7 @@ impl Entrance {
         if self.stands.load(Ordering::Acquire) {
             for incoming in incoming {
                 if let Incoming::Submitted(submission) = incoming {
-                    refuse(submission);
+                    refuse(submission, || PoolError::Stands);
                 }
             }
             return Ok(());
