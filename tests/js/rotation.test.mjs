@@ -3,7 +3,7 @@
 // anything, nothing that was accepted is lost, and the city before is retired when nothing is on it.
 
 import assert from "node:assert/strict";
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
 import { toBigInt, toQuantity } from "ethers";
@@ -145,10 +145,8 @@ scenario(
     const { stdout } = await causeway(["app", "show", "used"], { json: false });
     assert.match(stdout, /May fail: 1 of 4 cities, 1 of 4 institutions\nSafe: yes\n/);
     // What has nothing to do is not opened at a start.
-    for (const { number } of network.cities) {
-      await network.city(number).stop();
-      await network.city(number).start();
-    }
+    await Promise.all(network.cities.map((each) => each.stop()));
+    await network.start();
     await until("nothing but the hub is awake", async () => {
       const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
       return /^causeway_awake_chains 1$/m.test(text);
@@ -179,6 +177,7 @@ scenario("what the hub would not take is refused before", async () => {
     await ends(REFUSED, moved, authority(5)),
     /the card's place is "CN SZH", and city 5 has "CN CAN": they have to be the same/,
   );
+  rmSync(elsewhere.data, { recursive: true });
   assert.deepEqual(await citiesOf("used"), await ids([1, 2, 3, 5]));
 });
 
@@ -191,7 +190,6 @@ scenario("the fifth goes on under a new key while an application is used", async
     key: authority(5),
   });
   assert.equal(code, 0, stderr);
-  console.log(stderr);
   const { address } = network.city(6);
   for (const wanted of [
     `City ${fifth} (${FIFTH}, Member 5) goes on under the key`,
