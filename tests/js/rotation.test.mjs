@@ -3,7 +3,7 @@
 // anything, nothing that was accepted is lost, and the city before is retired when nothing is on it.
 
 import assert from "node:assert/strict";
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
 import { toBigInt, toQuantity } from "ethers";
@@ -73,9 +73,9 @@ const ids = async (numbers) => (await idsOf(numbers)).toSorted((a, b) => a - b);
 const citiesOf = async (name) => (await done(["app", "show", name])).cities.toSorted((a, b) => a - b);
 
 /** Places an application on the cities with these numbers. */
-async function create(name, numbers) {
+async function create(name, numbers, ...more) {
   const cities = (await idsOf(numbers)).join(",");
-  const args = ["app", "create", "--name", name, "--cities", cities, "--readers", "anyone", "--yes"];
+  const args = ["app", "create", "--name", name, "--cities", cities, "--readers", "anyone", "--yes", ...more];
   apps[name] = await done(args, authority(1));
   await goesOn(apps[name], numbers);
 }
@@ -131,6 +131,9 @@ scenario(
     await create("used", [1, 2, 3, 5]);
     await create("parked", [1, 2, 4, 5]);
     await create("suspended", [1, 3, 4, 5]);
+    // Of these all have to sign.
+    await create("two", [3, 5], "--allow-concentration");
+    await create("one", [5], "--allow-concentration");
     await done(["app", "suspend", "suspended", "--yes"], authority(1));
     const shown = await done(["app", "show", "used"]);
     assert.deepEqual(shown.safety, {
@@ -145,10 +148,8 @@ scenario(
     const { stdout } = await causeway(["app", "show", "used"], { json: false });
     assert.match(stdout, /May fail: 1 of 4 cities, 1 of 4 institutions\nSafe: yes\n/);
     // What has nothing to do is not opened at a start.
-    for (const { number } of network.cities) {
-      await network.city(number).stop();
-      await network.city(number).start();
-    }
+    await Promise.all(network.cities.map((each) => each.stop()));
+    await network.start();
     await until("nothing but the hub is awake", async () => {
       const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
       return /^causeway_awake_chains 1$/m.test(text);
@@ -179,6 +180,7 @@ scenario("what the hub would not take is refused before", async () => {
     await ends(REFUSED, moved, authority(5)),
     /the card's place is "CN SZH", and city 5 has "CN CAN": they have to be the same/,
   );
+  rmSync(elsewhere.data, { recursive: true });
   assert.deepEqual(await citiesOf("used"), await ids([1, 2, 3, 5]));
 });
 
@@ -191,23 +193,26 @@ scenario("the fifth goes on under a new key while an application is used", async
     key: authority(5),
   });
   assert.equal(code, 0, stderr);
-  console.log(stderr);
   const { address } = network.city(6);
   for (const wanted of [
     `City ${fifth} (${FIFTH}, Member 5) goes on under the key`,
     `goes over  used (application ${apps.used.n})\n`,
     `goes over  parked (application ${apps.parked.n})\n`,
+    `city ${fifth} must be running for two (application ${apps.two.n}), one (application ${apps.one.n}).\n`,
     `later      suspended (application ${apps.suspended.n}): when its owner resumes it\n`,
     `\`causeway city retire ${fifth}\` ends it for ever`,
-    "[2/2] its applications go over: 2 of 2 after",
+    "[2/2] its applications go over: 4 of 4 after",
   ]) {
     assert.ok(stderr.includes(wanted), `${wanted}: ${stderr}`);
   }
-  assert.doesNotMatch(stderr, /validator of the hub|must be running/);
+  assert.doesNotMatch(stderr, /validator of the hub|raise the offer/);
   const rotated = JSON.parse(stdout);
   sixth = rotated.successor;
   assert.deepEqual([rotated.city, rotated.node, rotated.place], [fifth, address, FIFTH]);
-  assert.deepEqual(rotated.gone_over.toSorted(), [apps.used.n, apps.parked.n].toSorted());
+  assert.deepEqual(
+    rotated.gone_over,
+    ["used", "parked", "two", "one"].map((name) => apps[name].n),
+  );
   assert.deepEqual(
     rotated.not_yet.map(({ name }) => name),
     ["suspended"],
@@ -216,6 +221,8 @@ scenario("the fifth goes on under a new key while an application is used", async
   for (const [name, numbers] of [
     ["used", [1, 2, 3, 6]],
     ["parked", [1, 2, 4, 6]],
+    ["two", [3, 6]],
+    ["one", [6]],
   ]) {
     await isOn(name, numbers);
     assert.equal((await done(["app", "show", name])).safety.safe, true);
@@ -223,6 +230,8 @@ scenario("the fifth goes on under a new key while an application is used", async
   through = [6, 1, 2, 3];
   await flowsOn(20);
   await isCertifiedBy("parked", [6, 1, 2, 4]);
+  await goesOn(apps.two, [6, 3]);
+  await goesOn(apps.one, [6]);
   const offers = async (id) => (await done(["city", "show", `${id}`])).offer.to;
   assert.deepEqual([await offers(fifth), await offers(sixth)], ["nobody", "members"]);
 });
@@ -238,6 +247,8 @@ scenario("what is suspended goes over when it is resumed, and then the city befo
   assert.deepEqual([retired.status, retired.taken.chains], ["removed", 0]);
   await network.city(5).stop();
   for (const name of ["used", "parked", "suspended"]) await isCertifiedBy(name, await on(name));
+  await goesOn(apps.two, [6, 3]);
+  await goesOn(apps.one, [6]);
 });
 
 /** The cities of an application by their numbers here, the new one first. */
@@ -249,11 +260,14 @@ async function on(name) {
 }
 
 scenario("a founder's city whose key is lost goes on, and stays a validator of the hub", async () => {
+  // Room for one of the two that are on it.
+  await done(["city", "offer", `${fourth}`, "--chains", "1"], authority(4));
   await network.city(4).kill();
   await newKeyFor(4, PLACES[3]);
   const rotate = ["city", "rotate", `${fourth}`, ...card(7), "--yes"];
   const { code, stdout, stderr } = await causeway([...rotate, "--no-wait"], { key: authority(4) });
   assert.equal(code, 0, stderr);
+  assert.match(stderr, /More is taken of city \d than it offers now, .* raise the offer first/);
   assert.match(
     stderr,
     /City \d is a validator of the hub under its old key, and stays one: keep it running\./,
@@ -263,14 +277,17 @@ scenario("a founder's city whose key is lost goes on, and stays a validator of t
   assert.deepEqual([rotated.keeps_the_hub, rotated.gone_over], [true, []]);
   assert.ok(seventh > sixth);
   // The cities that are left begin it, and it waits for the new key.
-  for (const name of ["parked", "suspended"]) {
-    await until(`${name} changes`, async () => (await done(["app", "show", name])).change, 30_000);
-    const { change } = await done(["app", "show", name]);
-    assert.deepEqual([change.stage, change.leaving, change.joining], ["taking in", [fourth], [seventh]]);
-  }
+  await until("it changes", async () => (await done(["app", "show", "parked"])).change, 30_000);
+  const { change } = await done(["app", "show", "parked"]);
+  assert.deepEqual([change.stage, change.leaving, change.joining], ["taking in", [fourth], [seventh]]);
   await goesOn(apps.parked, [1, 2, 6]);
   await network.city(7).start();
   await isOn("parked", [1, 2, 6, 7]);
+  // What finds no room stays, and keeps nothing else.
+  const { status, change: none } = await done(["app", "show", "suspended"]);
+  assert.deepEqual([status, none], ["active", null]);
+  assert.deepEqual(await citiesOf("suspended"), await ids([1, 3, 4, 6]));
+  await done(["city", "offer", `${seventh}`, "--chains", "2"], authority(4));
   await isOn("suspended", [1, 3, 6, 7]);
   await isCertifiedBy("parked", [7, 1, 2, 6]);
   await isCertifiedBy("suspended", [7, 1, 3, 6]);

@@ -92,17 +92,24 @@ struct Known {
 /// What was read.
 struct Found {
     own_id: Option<u32>,
-    cities: Option<Vec<City>>,
+    cities: Option<Cities>,
     /// Applications with how their chains begin, where that is not here.
     placements: Vec<(Placement, Option<Genesis>)>,
     /// Applications of other cities, where this one goes on for one of them.
     others: Vec<Placement>,
-    /// Numbers of removed cities.
-    removed: Option<BTreeSet<u32>>,
     /// How this city stands towards the hub's validators, and at which block.
     standing: Option<(Standing, u64)>,
-    /// Numbers of cities that go on under a new key, with those of the cities as which they do.
-    rotated: Option<BTreeMap<u32, u32>>,
+}
+
+/// The cities that there are.
+struct Cities {
+    all: Vec<City>,
+    /// Numbers of removed ones.
+    removed: BTreeSet<u32>,
+    /// Numbers of those that go on under a new key, with those of the cities as which they do.
+    rotated: BTreeMap<u32, u32>,
+    /// What stands on either and concerns this city.
+    concerned: BTreeSet<u64>,
 }
 
 /// One application.
@@ -189,16 +196,12 @@ impl Follower {
         known.own_id = found.own_id;
         let has_cities = found.cities.is_some();
         if let Some(cities) = found.cities {
-            known.cities = cities;
-        }
-        if let Some(removed) = found.removed {
-            known.changes.removed(&removed);
+            known.changes.removed(&cities.removed);
+            known.rotated.set(cities.rotated);
+            known.cities = cities.all;
         }
         if let Some((standing, number)) = found.standing {
             known.serving.saw(standing, number);
-        }
-        if let Some(rotated) = found.rotated {
-            known.rotated.set(rotated);
         }
         for placement in found.others {
             known.rotated.saw(known.own_id, &placement);
@@ -254,27 +257,12 @@ impl Follower {
             if let Some(id) = own_id.filter(|_| everything) {
                 asked.extend(registry.placed_on(id)?);
             }
-            let (mut cities, mut removed, mut rotates) = (None, None, false);
+            let mut cities = None;
             if looks_at_cities {
-                let all = registry.cities()?;
-                let gone = all.iter().filter(|city| city.status == REMOVED);
-                let gone: BTreeSet<u32> = gone.map(|city| city.id).collect();
-                for city in &gone {
-                    // What stands on them is to go on without them.
-                    let placed = registry.placed_on(*city)?;
-                    asked.extend(placed.into_iter().filter(|n| hosted.contains(n)));
-                }
-                rotated = rotated::successors(&registry, &all)?;
-                rotates = true;
-                for (city, successor) in &rotated {
-                    // What stands on them is to go over, and whoever comes after them has a part in all of it.
-                    let is_ours = own_id == Some(*successor);
-                    let placed = registry.placed_on(*city)?;
-                    let concerned = placed.into_iter();
-                    asked.extend(concerned.filter(|n| is_ours || hosted.contains(n)));
-                }
-                removed = Some(gone);
-                cities = Some(all);
+                let mut found = read_cities(&registry, own_id, &hosted)?;
+                asked.append(&mut found.concerned);
+                rotated.clone_from(&found.rotated);
+                cities = Some(found);
             }
             let goes_on_for_one =
                 own_id.is_some_and(|own| rotated.values().any(|successor| *successor == own));
@@ -297,9 +285,7 @@ impl Follower {
                 cities,
                 placements,
                 others,
-                removed,
                 standing,
-                rotated: rotates.then_some(rotated),
             })
         };
         tokio::task::spawn_blocking(read)
@@ -412,6 +398,32 @@ async fn until(at: Option<Instant>) {
     }
 }
 
+/// All cities, and what is to go on without some of them or go over to others.
+fn read_cities(
+    registry: &Registry<'_>,
+    own_id: Option<u32>,
+    hosted: &BTreeSet<u64>,
+) -> Result<Cities, RegistryError> {
+    let all = registry.cities()?;
+    let gone = all.iter().filter(|city| city.status == REMOVED);
+    let removed: BTreeSet<u32> = gone.map(|city| city.id).collect();
+    let rotated = rotated::successors(registry, &all)?;
+    let mut concerned = BTreeSet::new();
+    for city in removed.iter().chain(rotated.keys()) {
+        // Whoever comes after a city has a part in all that is on it.
+        let is_ours = own_id.is_some_and(|own| rotated.get(city) == Some(&own));
+        let placed = registry.placed_on(*city)?.into_iter();
+        concerned.extend(placed.filter(|n| is_ours || hosted.contains(n)));
+    }
+    Ok(Cities {
+        all,
+        removed,
+        rotated,
+        concerned,
+    })
+}
+
+/// Application `n`, and whether its chain is to be here.
 fn read_one(
     registry: &Registry<'_>,
     n: u64,
