@@ -124,7 +124,8 @@ impl Plan {
         let id = self.city.id;
         if self.keeps_the_hub {
             return format!(
-                "City {id} is a validator of the hub under its old key, and stays one: keep it running."
+                "City {id} is a validator of the hub. Keep it running until the new key took over there, which it asks for by \
+                 itself; then, when nothing is on city {id} any more, `causeway city retire {id}` ends it for ever."
             );
         }
         format!(
@@ -233,7 +234,7 @@ mod tests {
         for wanted in [
             "raise the offer first",
             "It goes on as city 9 already",
-            "a validator of the hub under its old key, and stays one: keep it running",
+            "is a validator of the hub. Keep it running until the new key took over there",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
