@@ -77,6 +77,16 @@ impl Placement {
         self.cities.contains(&own) || self.change.as_ref().is_some_and(takes_part)
     }
 
+    /// Node keys of all who may have something of the chain to say: its cities, those that join them, and those that leave. Of
+    /// them all, who leaves may be the only one with blocks that a city which was away does not have.
+    #[must_use]
+    pub fn named(&self) -> BTreeSet<Address> {
+        let change = self.change.iter();
+        let changing =
+            change.flat_map(|change| change.joining_nodes.iter().chain(&change.leaving_nodes));
+        self.validators.iter().chain(changing).copied().collect()
+    }
+
     /// What its cities give it of their time.
     #[must_use]
     pub const fn rate(&self) -> Rate {
@@ -94,6 +104,8 @@ pub struct Changing {
     pub is_named: bool,
     /// Numbers of the cities that leave.
     pub leaving: Vec<u32>,
+    /// Node keys of these.
+    pub leaving_nodes: Vec<Address>,
     /// Numbers of the cities that join.
     pub joining: Vec<u32>,
     /// Node keys of these.
@@ -329,17 +341,19 @@ impl<'a> Registry<'a> {
 
     fn changing(&self, n: u64) -> Result<Changing, RegistryError> {
         let change = self.ask(APPLICATIONS, &IApplications::changeOfCall { n })?;
-        let joining_nodes = if change.joining.is_empty() {
-            Vec::new()
-        } else {
-            let ids = change.joining.clone();
-            self.ask(CITIES, &ICities::nodesCall { ids })?
+        let nodes = |ids: &[u32]| {
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let ids = ids.to_vec();
+            self.ask(CITIES, &ICities::nodesCall { ids })
         };
         Ok(Changing {
             is_named: change.stage == NAMED,
+            leaving_nodes: nodes(&change.leaving)?,
+            joining_nodes: nodes(&change.joining)?,
             leaving: change.leaving,
             joining: change.joining,
-            joining_nodes,
             ready: change.ready,
         })
     }

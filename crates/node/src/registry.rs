@@ -320,14 +320,7 @@ impl Follower {
         if placement.change.is_none() && self.says_the_same(&placement)? {
             return self.settle(known, &placement).await;
         }
-        let joining = placement.change.iter();
-        let joining = joining.flat_map(|change| change.joining_nodes.iter());
-        let mut cities: BTreeSet<Address> = placement
-            .validators
-            .iter()
-            .chain(joining)
-            .copied()
-            .collect();
+        let mut cities = placement.named();
         cities.remove(&self.own);
         self.hosting.name(chain_id, cities);
         if self.hosting.is_awake(chain_id) {

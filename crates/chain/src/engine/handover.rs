@@ -61,7 +61,7 @@ pub(super) enum Shown {
 
 impl Engine {
     /// The city's copy of the hub has moved as far as this chain goes, or it is time to look again. `named` are the cities
-    /// that the hub names for the chain: of the set that it holds for it, and of one that is being prepared.
+    /// that the hub names for the chain: of the set that it holds for it, of one that is being prepared, and those that leave.
     #[must_use]
     pub fn hub_moved(&mut self, named: BTreeSet<Address>) -> Vec<Effect> {
         let mut call = Call::at(0);

@@ -302,9 +302,9 @@ impl World {
             if holds {
                 change.is_named = true;
                 registry.hub.write().name(next.clone());
-                let validators = next.validators().iter();
-                let validators: BTreeSet<_> = validators.map(|one| one.address).collect();
-                registry.named.insert(registry.height(), validators);
+                let (before, after) = (registry.set.validators(), next.validators());
+                let named = before.iter().chain(after).map(|one| one.address).collect();
+                registry.named.insert(registry.height(), named);
                 self.tell(|| "the hub names the next set".to_owned());
                 self.spread();
             }

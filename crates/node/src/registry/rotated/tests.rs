@@ -72,6 +72,7 @@ fn what_runs_on_a_city_with_a_new_key_and_does_not_change_goes_over() {
         leaving: vec![BEFORE],
         joining: vec![SUCCESSOR],
         joining_nodes: Vec::new(),
+        leaving_nodes: Vec::new(),
         ready: Vec::new(),
     };
     let mut in_change = runs.clone();
