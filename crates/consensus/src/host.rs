@@ -18,7 +18,7 @@ use types::vote::MAX_ROUND;
 use types::{Certificate, Signature, ValidatorSet};
 
 use crate::context::{CoreProposal, CoreVote, Ctx, Height};
-use crate::message::{Message, Proposal, Vote};
+use crate::message::{Message, Proposal, Vote, VoteKind};
 use crate::record::Record;
 use crate::step::{Config, Effect, Equivocation, Error};
 use crate::timeouts::{Timeout, TimeoutKind};
@@ -331,19 +331,30 @@ impl Host {
         if self.alone && vote.kind == VoteType::Prevote {
             return UNSIGNED;
         }
-        let digest = vote.signed(UNSIGNED).digest(&self.config.domain);
-        self.sign(vote.round, digest)
+        let unsigned = vote.signed(UNSIGNED);
+        let digest = unsigned.digest(&self.config.domain);
+        self.sign(vote.round, &unsigned.into(), digest)
     }
 
     fn sign_proposal(&mut self, proposal: &CoreProposal) -> Signature {
         if self.alone {
             return UNSIGNED;
         }
-        let digest = proposal.signed(UNSIGNED).digest(&self.config.domain);
-        self.sign(proposal.round, digest)
+        let unsigned = proposal.signed(UNSIGNED);
+        let digest = unsigned.digest(&self.config.domain);
+        self.sign(proposal.round, &unsigned.into(), digest)
     }
 
-    fn sign(&mut self, round: core::Round, digest: B256) -> Signature {
+    fn sign(&mut self, round: core::Round, message: &Message, digest: B256) -> Signature {
+        // The core sees to it. It is looked at here as well, because nothing else that goes wrong is as bad.
+        if let Some(what) = self.signed.iter().find_map(|it| contradiction(it, message)) {
+            self.fault.get_or_insert(Error::SignsTwice {
+                height: self.height,
+                round: message.round(),
+                what,
+            });
+            return UNSIGNED;
+        }
         if round > core::Round::new(MAX_ROUND) {
             self.fault.get_or_insert(Error::RoundTooHigh {
                 round: round.as_i64(),
@@ -359,6 +370,24 @@ impl Host {
 
     fn refuse(&mut self, what: &'static str) {
         self.fault.get_or_insert(Error::Unexpected { what });
+    }
+}
+
+/// What two messages of one validator and one height both are, if they say different things in one place.
+fn contradiction(first: &Message, second: &Message) -> Option<&'static str> {
+    match (first, second) {
+        (Message::Vote(first), Message::Vote(second)) => (first.kind == second.kind
+            && first.round == second.round
+            && first.block_hash != second.block_hash)
+            .then_some(match first.kind {
+                VoteKind::Prevote => "prevote",
+                VoteKind::Precommit => "precommit",
+            }),
+        (Message::Proposal(first), Message::Proposal(second)) => {
+            let says = |it: &Proposal| (it.pol_round, it.block_hash);
+            (first.round == second.round && says(first) != says(second)).then_some("proposal")
+        }
+        _ => None,
     }
 }
 

@@ -232,9 +232,23 @@ impl Instance {
         if let Some(round) = self.host.finish_replay(round)
             && self.awaits_value(round)
         {
-            self.host.effects.push(Effect::GetValue { round });
+            match self.built(round, replay) {
+                Some(block_hash) => self.propose(round, block_hash)?,
+                None => self.host.effects.push(Effect::GetValue { round }),
+            }
         }
         Ok(())
+    }
+
+    /// The block that this city built for a round before it crashed. It is proposed, and no other is built: the library keeps
+    /// few values a round, so a city that crashed as often and then signed would not find in its log what it signed.
+    fn built(&self, round: u32, replay: &[&Record]) -> Option<B256> {
+        let own = self.host.config.key.address();
+        let built = replay.iter().rev().find_map(|record| match record {
+            Record::Value(value) if value.proposer == own && value.round == round => Some(value),
+            _ => None,
+        });
+        built.map(|value| value.block_hash)
     }
 
     /// Whether a message tells nothing new: its vote is counted, its polka known, its round passed. A proposal always may.

@@ -135,6 +135,16 @@ pub enum Error {
         /// The height of the record.
         record: u64,
     },
+    /// The core wants something signed that contradicts what this city signed before.
+    #[error("a second {what} was to be signed at height {height} in round {round}")]
+    SignsTwice {
+        /// The height.
+        height: u64,
+        /// The round.
+        round: u32,
+        /// What: a kind of vote, or a proposal.
+        what: &'static str,
+    },
     /// The round to sign for is beyond the last one.
     #[error("round {round} is beyond the last one")]
     RoundTooHigh {

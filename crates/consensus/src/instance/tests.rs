@@ -1,5 +1,6 @@
 //! Instances by themselves and in a simulated network: the rules of the crate's header.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -317,10 +318,66 @@ fn a_value_is_asked_for_after_the_log_and_only_if_the_log_has_none() {
     assert_eq!(published(&again), published(&effects));
     assert!(again.contains(&Effect::Append(log[2].clone())));
 
-    // With the value alone nothing was signed: another may be built.
+    // With the value alone nothing was signed. The same block is proposed: another would be one too many for the core when the
+    // log is read once more.
     let (_, again) = start(4, 0, &log[..1]).expect("a restart");
-    assert_eq!(again.last(), Some(&Effect::GetValue { round: 0 }));
-    assert!(published(&again).is_empty());
+    assert!(!again.contains(&Effect::GetValue { round: 0 }));
+    assert_eq!(published(&again), published(&effects));
+}
+
+#[test]
+fn whoever_built_several_blocks_for_a_round_signs_for_the_last_alone() {
+    let (mut instance, _) = start(4, 0, &[]).expect("a fresh start");
+    let built = Input::Propose {
+        round: 0,
+        block_hash: BLOCK,
+    };
+    let effects = instance.step(built).expect("a proposal");
+    let signed = effects.iter().filter_map(|effect| match effect {
+        Effect::Append(record @ Record::Message(_)) => Some(record.clone()),
+        _ => None,
+    });
+    let value = |byte| {
+        Record::Value(Value {
+            height: 1,
+            round: 0,
+            pol_round: None,
+            proposer: keys(4).0[0].address(),
+            block_hash: B256::repeat_byte(byte),
+            valid: true,
+        })
+    };
+    // As a release wrote it that built anew after each crash.
+    let unsigned = [value(1), value(2)];
+    let log: Vec<_> = unsigned
+        .into_iter()
+        .chain([value(0xb1)])
+        .chain(signed)
+        .collect();
+    let (_, again) = start(4, 0, &log).expect("a restart");
+    let signed = |effects: &[Effect]| {
+        let said = published(effects).into_iter();
+        let said: BTreeSet<_> = said.map(|message| format!("{message:?}")).collect();
+        said
+    };
+    assert_eq!(signed(&again), signed(&effects));
+
+    // A log that does not have the block that was signed for makes nobody sign for another.
+    let log: Vec<_> = log
+        .into_iter()
+        .filter(|record| *record != value(0xb1))
+        .collect();
+    let refused = start(4, 0, &log);
+    assert!(
+        matches!(
+            refused,
+            Err(Error::SignsTwice {
+                what: "proposal",
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
 }
 
 #[test]
