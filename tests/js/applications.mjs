@@ -15,7 +15,7 @@ export const specification = (owner, name, cities, more = {}) => ({
   owner,
   gasLimit: 0,
   gasPerSecond: 1_000_000,
-  bytesStored: 1_000_000,
+  bytesStored: 100_000_000,
   blocksPerSecond: 10,
   feeRule: 0,
   admission: 0,

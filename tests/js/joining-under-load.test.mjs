@@ -96,7 +96,7 @@ scenario("a sixth is proposed, voted in, started, and follows the hub", async ()
   await decide(VOTERS, "admit", "--card", card, "--reason", "It runs a city in Canton.");
   await sixth.start();
   [number] = await idsOf([6]);
-  const capacity = ["--gas-per-second", "1000000", "--bytes", "100000000", "--blocks-per-second", "10"];
+  const capacity = ["--gas-per-second", "1000000", "--bytes", "1000000000", "--blocks-per-second", "10"];
   await done(["city", "offer", `${number}`, "--to", "members", "--chains", "10", ...capacity], authority(6));
   const height = await network.city(1).height();
   await until("it follows the hub", async () => (await sixth.height()) >= height, 30_000);

@@ -127,7 +127,7 @@ test("an application is placed in one transaction, and takes transactions", PROG
 
 test("a change waits for a city that does not run, and is called off", PROGRAM, async () => {
   const { cities } = await done(["city", "list", "--place", "CN CAN"]);
-  const capacity = ["--gas-per-second", "1000000", "--bytes", "100000000", "--blocks-per-second", "10"];
+  const capacity = ["--gas-per-second", "1000000", "--bytes", "1000000000", "--blocks-per-second", "10"];
   await done(["city", "offer", `${cities[0].id}`, ...capacity], authority(5));
   const before = await done(["app", "show", "demo"]);
   assert.equal(before.change, null);
@@ -272,7 +272,8 @@ test("applications go on while the hub stands still, and what waited for it is d
       const { status, cities } = await done(["app", "show", "without-the-hub"]);
       return status === "active" && cities.length === 4;
     },
-    30_000,
+    // Who joins takes in every block first.
+    30_000 + 5 * sent,
   );
   await goesOn(app, [3, 1, 4, 5]);
 });

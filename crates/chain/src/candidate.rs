@@ -223,18 +223,21 @@ fn assemble(
     }
 }
 
-/// All rows of a decided block.
+/// All rows of a decided block. `before` is how many bytes the chain's rows had until now; given back is how many they have
+/// with it.
 pub(crate) fn write_rows(
     profile: &Profile,
     state: &State,
     candidate: &Candidate,
     certificate: Bytes,
+    before: u64,
     batch: &mut Batch,
-) {
+) -> u64 {
     let keys = Keys(profile.chain_id);
     let block = &candidate.block;
     let number = block.header.number;
-    state.write(&candidate.prepared, batch);
+    let grown = state.write(&candidate.prepared, batch);
+    let of_state = batch.writes.len();
     batch.put(
         keys.at(Table::Header, number),
         rows::header_row(block.hash, &block.header),
@@ -263,13 +266,18 @@ pub(crate) fn write_rows(
         let set = alloy_rlp::encode(set);
         batch.put(keys.of(Table::Preimage, &keccak256(&set)), set);
     }
+    let of_block = batch.writes.iter().skip(of_state);
+    let of_block: usize = of_block
+        .map(|(key, row)| key.len() + row.as_ref().map_or(0, Vec::len))
+        .sum();
+    let of_block = u64::try_from(of_block).unwrap_or(u64::MAX);
+    let size = before.saturating_add(of_block).saturating_add_signed(grown);
+    let tip = Tip {
+        number,
+        hash: block.hash,
+        size,
+    };
     // Last, so that a reader of the rows as they are written would see it last as well.
-    batch.put(
-        keys.tip(),
-        Tip {
-            number,
-            hash: block.hash,
-        }
-        .to_row(),
-    );
+    batch.put(keys.tip(), tip.to_row());
+    size
 }

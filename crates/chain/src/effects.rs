@@ -178,6 +178,8 @@ pub struct Decided {
     /// The set from the next height on, when it is another.
     pub(crate) next_set: Option<ValidatorSet>,
     pub(crate) prepared: state::Prepared,
+    /// Bytes of the chain's rows with it, as a [`Quota`](crate::Quota) counts them.
+    pub size: u64,
 }
 
 /// Why a chain stops until it is started again from its log.

@@ -50,11 +50,11 @@ use crate::clocks::Clocks;
 use crate::effects::{Call, Commit, Decided, Effect, EngineError, Notice, Timer};
 use crate::import::{self, ImportError, Stands};
 use crate::peer::{Certified, Outline, PeerMessage};
-use crate::rate::{Allowance, Rate};
+use crate::rate::Allowance;
 use crate::reader::Head;
 use crate::rows::Keys;
 use crate::waking::{Cause, Outcome, Waking};
-use crate::{Block, Entry, Hub, Pool, Profile, ReadError, Reader, entry};
+use crate::{Block, Entry, Hub, Pool, Profile, Quota, ReadError, Reader, entry};
 
 /// Who this city is on the chain.
 #[derive(Clone, Debug)]
@@ -107,6 +107,9 @@ pub struct Engine {
     stands: bool,
     /// What the chain may take of this city's time.
     allowance: Allowance,
+    quota: Quota,
+    /// Bytes of the chain's rows.
+    size: u64,
     /// What is still to be written when this city stops for good.
     last_words: Vec<Effect>,
 }
@@ -177,6 +180,8 @@ impl Engine {
             named: Named::default(),
             stands: false,
             allowance: Allowance::default(),
+            quota: Quota::default(),
+            size: moment.size(),
             last_words: Vec::new(),
         };
         engine.look_at_hub();
@@ -264,9 +269,17 @@ impl Engine {
         admit(&self.reader, &self.pool, own, transactions, now_ms)
     }
 
-    /// Says what the chain may take of this city's time from now on; with `None`, as much as there is.
-    pub const fn set_rate(&mut self, rate: Option<Rate>) {
-        self.allowance.set(rate);
+    /// Says what the chain may take of this city from now on; with `None`, as much as there is.
+    pub fn set_quota(&mut self, quota: Option<Quota>) {
+        self.allowance.set(quota);
+        self.quota = quota.unwrap_or_default();
+        self.close_pool();
+    }
+
+    /// Nothing enters while the chain has used up its bytes. What waits goes on waiting.
+    fn close_pool(&self) {
+        let used_up = self.quota.used_up_by(self.size);
+        self.pool.write().close(used_up);
     }
 
     /// Says at `now_ms` whether the city has time to spare, so that the chain may take more than its rate.
@@ -301,6 +314,9 @@ impl Engine {
         }
         if self.named.is_due && self.silence.is_none() && self.waking.may_hand_over() {
             return Some((0, Cause::Handover));
+        }
+        if self.quota.used_up_by(self.size).is_some() {
+            return None;
         }
         let transaction = self.cause_in_pool()?;
         let interval = self
@@ -485,9 +501,12 @@ impl Engine {
             certificate,
             requests,
             next_set,
+            size,
             ..
         } = decided;
         self.state.adopt(prepared);
+        self.size = size;
+        self.close_pool();
         let cause = self.height.take().map_or(Cause::Other, |height| {
             self.learn_from(&height, certificate.round);
             height.cause
@@ -603,7 +622,14 @@ impl Engine {
         call.push(Effect::Sync);
         let mut batch = Batch::default();
         let encoded = certificate.encode().into();
-        candidate::write_rows(&self.profile, &self.state, &candidate, encoded, &mut batch);
+        let size = candidate::write_rows(
+            &self.profile,
+            &self.state,
+            &candidate,
+            encoded,
+            self.size,
+            &mut batch,
+        );
         let next_set = candidate.next_set().cloned();
         let Candidate {
             block,
@@ -614,6 +640,7 @@ impl Engine {
         } = candidate;
         let decided = Decided {
             block,
+            size,
             receipts,
             prepared,
             round: certificate.round,
@@ -654,11 +681,12 @@ impl Engine {
         certificate: &Certificate,
     ) -> Result<(), EngineError> {
         let mut batch = Batch::default();
-        candidate::write_rows(
+        self.size = candidate::write_rows(
             &self.profile,
             &self.state,
             &candidate,
             certificate.encode().into(),
+            self.size,
             &mut batch,
         );
         self.tables.commit(batch).map_err(ImportError::from)?;

@@ -141,7 +141,7 @@ pub fn hosted_tips(
     for genesis in hosted(tables)? {
         let chain_id = genesis.record.chain_id;
         let row = snapshot.get(&Keys(chain_id).tip())?;
-        let Some(Tip { number, hash }) = row.and_then(|row| Tip::from_row(&row)) else {
+        let Some(Tip { number, hash, .. }) = row.and_then(|row| Tip::from_row(&row)) else {
             continue;
         };
         let Some(set_hash) = named_at(&*snapshot, chain_id, number)? else {
@@ -277,7 +277,7 @@ fn write(
     mut batch: Batch,
 ) -> Result<B256, GenesisError> {
     let hash = candidate.block.hash;
-    write_rows(profile, state, &candidate, Bytes::new(), &mut batch);
+    write_rows(profile, state, &candidate, Bytes::new(), 0, &mut batch);
     tables.commit(batch)?;
     state.adopt(candidate.prepared);
     Ok(hash)

@@ -326,7 +326,14 @@ pub fn import_foreign(
     let candidate = execute(profile, state, parent, block, None)?;
     let hash = candidate.block.hash;
     let mut batch = Batch::default();
-    write_rows(profile, state, &candidate, Bytes::new(), &mut batch);
+    write_rows(
+        profile,
+        state,
+        &candidate,
+        Bytes::new(),
+        parent.size(),
+        &mut batch,
+    );
     tables.commit(batch)?;
     state.adopt(candidate.prepared);
     Ok(hash)

@@ -18,6 +18,8 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, U256};
 use execution::{FormError, RecoverError, Transaction};
 
+use crate::UsedUp;
+
 /// Most transactions of one sender.
 pub const MAX_PER_SENDER: usize = 4_096;
 /// Most transactions in all.
@@ -118,6 +120,16 @@ pub enum PoolError {
     /// The sender has too many waiting.
     #[error("txpool is full: the sender has {MAX_PER_SENDER} transactions waiting")]
     SenderFull,
+    /// The application has used up its bytes.
+    #[error(
+        "the application has used up the bytes that it was given on this city, {held} of {given}; its owner can take more"
+    )]
+    UsedUp {
+        /// Bytes of its rows.
+        held: u64,
+        /// What they may have.
+        given: u64,
+    },
     /// The state could not be read.
     #[error("the state could not be read")]
     State(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -139,6 +151,7 @@ impl PoolError {
                 | Self::InsufficientFunds { .. }
                 | Self::Full
                 | Self::SenderFull
+                | Self::UsedUp { .. }
         )
     }
 }
@@ -186,9 +199,16 @@ pub struct Pool {
     arrivals: u64,
     /// How many wait, by city of entry.
     entries: BTreeMap<Address, usize>,
+    /// Nothing more enters.
+    used_up: Option<UsedUp>,
 }
 
 impl Pool {
+    /// Says whether the chain has used up its bytes, so that nothing more enters.
+    pub(crate) const fn close(&mut self, used_up: Option<UsedUp>) {
+        self.used_up = used_up;
+    }
+
     /// How many wait.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
@@ -287,6 +307,9 @@ impl Pool {
         let hash = *transaction.hash();
         if self.hashes.contains_key(&hash) {
             return Err(PoolError::Known);
+        }
+        if let Some(used_up) = self.used_up {
+            return Err(used_up.into());
         }
         if bytes > MAX_TRANSACTION_BYTES {
             return Err(PoolError::TooLarge { bytes });

@@ -5,6 +5,8 @@
 //! ahead by a burst (the generic cell rate algorithm, ITU-T I.371), and owes for a minute at most. Time is that of blocks. A
 //! city that opens the chain anew has forgotten what it took.
 
+use crate::Quota;
+
 /// By how much a chain may be ahead of what it has paid: so much of its gas, and so many of its blocks, come at once after a
 /// rest.
 const BURST_US: u64 = 10_000_000;
@@ -12,19 +14,10 @@ const BURST_US: u64 = 10_000_000;
 /// The longest that a chain waits for what it took, whoever made it take that, and whatever became of the clock.
 const MOST_OWED_US: u64 = 60_000_000;
 
-/// What a chain may take in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Gas; 0: no bound.
-    pub gas_per_second: u64,
-    /// Blocks; 0: no bound.
-    pub blocks_per_second: u32,
-}
-
 /// What a chain has taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowance {
-    rate: Option<Rate>,
+    quota: Option<Quota>,
     /// Whether it may take more at present.
     lent: bool,
     /// Up to when it has paid, Unix microseconds.
@@ -32,8 +25,8 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    pub(crate) const fn set(&mut self, rate: Option<Rate>) {
-        self.rate = rate;
+    pub(crate) const fn set(&mut self, quota: Option<Quota>) {
+        self.quota = quota;
     }
 
     pub(crate) fn lend(&mut self, lent: bool, now_ms: u64) {
@@ -49,16 +42,16 @@ impl Allowance {
 
     /// A block of time `at_ms` took `gas`.
     pub(crate) fn take(&mut self, at_ms: u64, gas: u64) {
-        let Some(rate) = self.rate else { return };
+        let Some(quota) = self.quota else { return };
         let price = |amount: u64, each_second: u64| {
             let us = u128::from(amount) * 1_000_000 / u128::from(each_second.max(1));
             u64::try_from(us).unwrap_or(u64::MAX)
         };
-        let of_gas = match rate.gas_per_second {
+        let of_gas = match quota.gas_per_second {
             0 => 0,
             each_second => price(gas, each_second),
         };
-        let of_block = match rate.blocks_per_second {
+        let of_block = match quota.blocks_per_second {
             0 => 0,
             each_second => price(1, each_second.into()),
         };
@@ -69,10 +62,10 @@ impl Allowance {
 
     /// Gas that the chain may take now, as far as it is begun.
     pub(crate) fn gas(&self, now_ms: u64) -> u64 {
-        let rate = self
-            .rate
-            .filter(|rate| rate.gas_per_second > 0 && !self.lent);
-        let Some(Rate { gas_per_second, .. }) = rate else {
+        let quota = self
+            .quota
+            .filter(|quota| quota.gas_per_second > 0 && !self.lent);
+        let Some(Quota { gas_per_second, .. }) = quota else {
             return u64::MAX;
         };
         let now_us = now_ms.saturating_mul(1_000);
@@ -83,7 +76,7 @@ impl Allowance {
 
     /// From when on a height may start, Unix milliseconds.
     pub(crate) const fn due_ms(&self) -> u64 {
-        match self.rate {
+        match self.quota {
             None => 0,
             Some(_) if self.lent => 0,
             Some(_) => self.paid_to_us.saturating_sub(BURST_US).div_ceil(1_000),
@@ -100,15 +93,16 @@ const fn most_paid_to(now_ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Allowance, Rate};
+    use super::{Allowance, Quota};
 
     const START_MS: u64 = 1_700_000_000_000;
 
     fn allowance(gas_per_second: u64, blocks_per_second: u32) -> Allowance {
         let mut allowance = Allowance::default();
-        allowance.set(Some(Rate {
+        allowance.set(Some(Quota {
             gas_per_second,
             blocks_per_second,
+            bytes: 0,
         }));
         allowance
     }

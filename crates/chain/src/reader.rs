@@ -98,6 +98,7 @@ impl Reader {
             snapshot,
             keys,
             head,
+            size: tip.size,
         })
     }
 }
@@ -119,9 +120,16 @@ pub struct Moment {
     snapshot: Arc<dyn Snapshot>,
     keys: Keys,
     head: Head,
+    size: u64,
 }
 
 impl Moment {
+    /// Bytes of the chain's rows, as [`Quota`](crate::Quota) counts them.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// What the chain is.
     #[must_use]
     pub fn profile(&self) -> &Profile {

@@ -10,8 +10,14 @@ use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use types::ChainId;
 
-/// Version of all rows of this module, the first byte of the tip row.
+/// Version of all rows of this module but the tip's.
 pub(crate) const VERSION: u8 = 1;
+
+/// Version of the tip row, its first byte.
+const TIP_VERSION: u8 = 2;
+
+/// The tip row before, which says no size.
+const TIP_WITHOUT_SIZE: u8 = 1;
 
 /// Which kind of row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,24 +126,32 @@ impl Keys {
 pub(crate) struct Tip {
     pub(crate) number: u64,
     pub(crate) hash: B256,
+    /// Bytes of the chain's rows, see `quota`; of blocks that a release before wrote nothing is counted.
+    pub(crate) size: u64,
 }
 
 impl Tip {
     pub(crate) fn to_row(self) -> Vec<u8> {
-        let mut row = vec![VERSION];
+        let mut row = vec![TIP_VERSION];
         row.extend_from_slice(&self.number.to_be_bytes());
         row.extend_from_slice(self.hash.as_slice());
+        row.extend_from_slice(&self.size.to_be_bytes());
         row
     }
 
     pub(crate) fn from_row(row: &[u8]) -> Option<Self> {
-        let (&[VERSION], rest) = row.split_first_chunk::<1>()? else {
-            return None;
+        let (version, rest) = row.split_first()?;
+        let (number, rest) = rest.split_first_chunk::<8>()?;
+        let (hash, rest) = rest.split_first_chunk::<32>()?;
+        let size = match (*version, rest) {
+            (TIP_WITHOUT_SIZE, []) => 0,
+            (TIP_VERSION, size) => u64::from_be_bytes(size.try_into().ok()?),
+            _ => return None,
         };
-        let (number, hash) = rest.split_first_chunk::<8>()?;
         Some(Self {
             number: u64::from_be_bytes(*number),
-            hash: B256::from(<[u8; 32]>::try_from(hash).ok()?),
+            hash: B256::from(*hash),
+            size,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Log};
 use alloy_sol_types::{SolCall, SolEventInterface as _};
-use chain::{Genesis, Moment, Rate, ReadError};
+use chain::{Genesis, Moment, Quota, ReadError};
 use execution::{Call, CallError, CallOutcome, CallStatus, Simulation};
 use types::genesis::HubBlock;
 use types::{ChainId, NetworkId, Record, Validator, ValidatorSet};
@@ -87,12 +87,13 @@ impl Placement {
         self.validators.iter().chain(changing).copied().collect()
     }
 
-    /// What its cities give it of their time.
+    /// What each of its cities gives it.
     #[must_use]
-    pub const fn rate(&self) -> Rate {
-        Rate {
+    pub const fn quota(&self) -> Quota {
+        Quota {
             gas_per_second: self.taken.gasPerSecond,
             blocks_per_second: self.taken.blocksPerSecond,
+            bytes: self.taken.bytesStored,
         }
     }
 }

@@ -189,7 +189,7 @@ impl Chain {
                     let effects = self.engine.go_on(self.outside.now_ms())?;
                     self.perform(effects)?;
                 }
-                ToChain::Rate(rate) => self.engine.set_rate(Some(rate)),
+                ToChain::Quota(quota) => self.engine.set_quota(Some(quota)),
                 ToChain::CopyForward(done) => {
                     self.to_copy.push(done);
                     if self.engine.is_parked() {
@@ -485,6 +485,7 @@ impl Chain {
         self.outside
             .metrics
             .committed(started.elapsed(), &decided.block, decided.round);
+        self.outside.metrics.holds(decided.size);
         let new = new_block(&decided);
         let before = Arc::clone(self.engine.validators());
         let was_silent = self.engine.is_silent();

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 
 use alloy_primitives::Address;
 use chain::over::Register;
-use chain::{Entry, Genesis, Rate};
+use chain::{Entry, Genesis, Quota};
 use parking_lot::Mutex;
 use store::{Log, Tables, TablesError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -60,8 +60,8 @@ pub(crate) struct Common {
     pub(crate) hub: Arc<hub::OwnCopy>,
     /// Cities that the hub names for chains whose set changes. Written by whoever follows the registry.
     pub(crate) named: Mutex<HashMap<u64, BTreeSet<Address>>>,
-    /// What chains may take of this city's time. Written by whoever follows the registry.
-    pub(crate) rates: Mutex<HashMap<u64, Rate>>,
+    /// What chains may take of this city. Written by whoever follows the registry.
+    pub(crate) quotas: Mutex<HashMap<u64, Quota>>,
     pub(crate) spare: Spare,
     /// What is wrong with this city's clock.
     pub(crate) faults: Faults,
@@ -90,7 +90,7 @@ impl Common {
             trim: Trim::new(options.trim_after_bytes),
             hub: Arc::default(),
             named: Mutex::default(),
-            rates: Mutex::default(),
+            quotas: Mutex::default(),
             spare: Spare::new(!options.strict_capacity),
             faults: Faults::default(),
             options: options.clone(),
@@ -382,18 +382,18 @@ impl Hosting {
         Ok(Some(handle))
     }
 
-    /// Says what a chain may take of this city's time.
-    pub(crate) async fn set_rate(&self, chain_id: ChainId, rate: Rate) {
+    /// Says what a chain may take of this city.
+    pub(crate) async fn set_quota(&self, chain_id: ChainId, quota: Quota) {
         let before = {
-            let mut rates = self.0.common.rates.lock();
-            rates.insert(chain_id.get(), rate)
+            let mut quotas = self.0.common.quotas.lock();
+            quotas.insert(chain_id.get(), quota)
         };
-        if before == Some(rate) {
+        if before == Some(quota) {
             return;
         }
         if let Some(engine) = self.engine(chain_id.get()) {
             // A chain that stopped begins nothing.
-            drop(engine.send(ToChain::Rate(rate)).await);
+            drop(engine.send(ToChain::Quota(quota)).await);
         }
     }
 

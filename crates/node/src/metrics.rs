@@ -38,6 +38,7 @@ pub struct NodeMetrics {
     transactions: Family<Labels, Counter>,
     gas: Family<Labels, Counter>,
     height: Family<Labels, Gauge>,
+    size: Family<Labels, Gauge>,
     pool: Family<Labels, Gauge>,
     build: Seconds,
     heard: Seconds,
@@ -78,6 +79,7 @@ impl NodeMetrics {
             transactions: Family::default(),
             gas: Family::default(),
             height: Family::default(),
+            size: Family::default(),
             pool: Family::default(),
             build: Family::new_with_constructor(seconds),
             heard: Family::new_with_constructor(seconds),
@@ -106,6 +108,12 @@ impl NodeMetrics {
         );
         registry.register("gas", "Gas used by final transactions", self.gas.clone());
         registry.register("height", "Number of the latest block", self.height.clone());
+        registry.register_with_unit(
+            "rows",
+            "What the chain's rows have, as what it may have is counted",
+            Unit::Bytes,
+            self.size.clone(),
+        );
         registry.register(
             "pool_transactions",
             "Transactions waiting",
@@ -265,6 +273,14 @@ impl ChainMetrics {
             .height
             .get_or_create(labels)
             .set(i64::try_from(block.header.number).unwrap_or(i64::MAX));
+    }
+
+    /// The chain's rows have so many bytes.
+    pub(crate) fn holds(&self, bytes: u64) {
+        self.all
+            .size
+            .get_or_create(&self.labels)
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn pool(&self, waiting: usize) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes};
-use chain::{Engine, PeerClass, Rate};
+use chain::{Engine, PeerClass, Quota};
 use link::{Class, Links, PeerId};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
@@ -143,8 +143,8 @@ pub(crate) enum ToChain {
     },
     /// The chain is to begin no height; or to go on.
     Stand(bool),
-    /// So much of this city's time the chain may take.
-    Rate(Rate),
+    /// So much of this city the chain may take.
+    Quota(Quota),
     /// What is live in the log is to be written again, and then this is to be answered.
     CopyForward(oneshot::Sender<()>),
     /// Nobody has use for the chain: it is to end if it has nothing to do, and to say whether it does.

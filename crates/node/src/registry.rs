@@ -307,7 +307,7 @@ impl Follower {
         }
         known.changes.saw(&placement);
         known.rotated.saw(known.own_id, &placement);
-        self.hosting.set_rate(chain_id, placement.rate()).await;
+        self.hosting.set_quota(chain_id, placement.quota()).await;
         let is_here = known.own_id.is_some_and(|own| placement.concerns(own));
         let stands = placement.status != Status::Runs || !is_here;
         if self.hosting.stand(chain_id, stands).await {

@@ -62,8 +62,8 @@ impl Recovered {
         if stands {
             self.engine.stand_still();
         }
-        let rate = common.rates.lock().get(&chain_id.get()).copied();
-        self.engine.set_rate(rate);
+        let quota = common.quotas.lock().get(&chain_id.get()).copied();
+        self.engine.set_quota(quota);
         let named = common.named.lock().get(&chain_id.get()).cloned();
         // The engine may have been made before there was a copy of the hub to look at.
         self.first

@@ -168,15 +168,22 @@ impl State {
         })
     }
 
-    /// Adds the block's rows to `batch`, which the caller commits together with the block's height.
-    pub fn write(&self, prepared: &Prepared, batch: &mut Batch) {
+    /// Adds the block's rows to `batch`, which the caller commits together with the block's height. By how many bytes, keys
+    /// and values, the chain's state and history have more with them; history that is forgotten is not taken off.
+    pub fn write(&self, prepared: &Prepared, batch: &mut Batch) -> i64 {
         let keys = self.keys;
         let mut touched = Vec::new();
+        let mut grown = 0;
         let mut overwrite = |id: &RowId, old: Option<&[u8]>, new: Option<Vec<u8>>| {
-            batch.writes.push((keys.current(id.as_bytes()), new));
+            let key = keys.current(id.as_bytes());
+            let bytes = |row: Option<&[u8]>| row.map_or(0, |row| length(key.len() + row.len()));
+            grown += bytes(new.as_deref()) - bytes(old);
+            batch.writes.push((key, new));
             if prepared.parent.is_some() {
                 let key = keys.overwritten(id.as_bytes(), prepared.number);
-                batch.put(key, Before::encode(old));
+                let before = Before::encode(old);
+                grown += length(key.len() + before.len());
+                batch.put(key, before);
                 history::add_touched(id, &mut touched);
             }
         };
@@ -203,10 +210,13 @@ impl State {
         }
         if !touched.is_empty() {
             let key = keys.current(RowId::touched(prepared.number).as_bytes());
+            grown += length(key.len() + touched.len());
             batch.put(key, touched);
         }
         for (hash, code) in &prepared.codes {
-            batch.put(keys.current(RowId::code(hash).as_bytes()), code.to_vec());
+            let key = keys.current(RowId::code(hash).as_bytes());
+            grown += length(key.len() + code.len());
+            batch.put(key, code.to_vec());
         }
         prepared.forgotten.write(keys, batch);
         if let Some(oldest) = prepared.forgotten.oldest {
@@ -215,6 +225,7 @@ impl State {
                 oldest.to_be_bytes().to_vec(),
             );
         }
+        grown
     }
 
     /// Call after the commit: what is held in memory becomes that of this block.
@@ -234,6 +245,11 @@ impl State {
             part.adopt(&mut cache);
         }
     }
+}
+
+/// Bytes of a row, to be added and taken off.
+fn length(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl Overwrites {

@@ -15,6 +15,9 @@ use testkit::simulation::transfer;
 use types::{ChainId, NetworkId, NodeKey, Record, ValidatorSet};
 
 const CHAIN: ChainId = ChainId::DEVELOPMENT;
+/// Table bytes of rows that are not counted.
+const TIP: u8 = 0x40;
+const PREIMAGE: u8 = 0x47;
 /// Heights that a run without a cut makes.
 const HEIGHTS: u64 = 3;
 
@@ -156,6 +159,18 @@ fn check(city: &City, shown: &Shown, place: &str) {
     }
     node::verify::verify(reader, &genesis().validators)
         .unwrap_or_else(|error| panic!("{place}: {error}"));
+    let said = reader.moment().unwrap().size();
+    assert_eq!(said, bytes(&*city.tables), "{place}: the chain's size");
+}
+
+/// Bytes of the chain's rows but of its tip and of the preimages that it began with.
+fn bytes(tables: &dyn Tables) -> u64 {
+    let (from, to) = (CHAIN.get().to_be_bytes(), (CHAIN.get() + 1).to_be_bytes());
+    let snapshot = tables.snapshot();
+    let rows = snapshot.range(&from, &to).map(Result::unwrap);
+    let counted = rows.filter(|(key, _)| !matches!(key[8], TIP | PREIMAGE));
+    let bytes: usize = counted.map(|(key, row)| key.len() + row.len()).sum();
+    u64::try_from(bytes).unwrap()
 }
 
 /// Runs with a cut before effect `cut` of the first life, and then to the end. Returns whether there was such an effect.

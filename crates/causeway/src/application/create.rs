@@ -46,8 +46,8 @@ pub(crate) struct Options {
     /// Gas a second that it may use.
     #[arg(long, value_name = "GAS", default_value_t = 100_000)]
     gas_per_second: u64,
-    /// Bytes that it may fill.
-    #[arg(long, default_value_t = 16 << 20)]
+    /// Bytes that its blocks, state and history may fill.
+    #[arg(long, default_value_t = 128 << 20)]
     bytes: u64,
     /// Blocks a second that it may make.
     #[arg(long, value_name = "BLOCKS", default_value_t = 1)]

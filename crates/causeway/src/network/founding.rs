@@ -46,10 +46,10 @@ const OFFER_BLOCKS_PER_SECOND: &str = "offer_blocks_per_second";
 
 /// The founders' standing offer, until each makes its own. An offer is what is sold, not what is used at once: nearly all
 /// small applications sleep, and a parked one is rows. So a city of two cores takes 10,000 applications that each book what
-/// `app create` books unless told otherwise: 100,000 gas a second (four transfers), 16 MiB, a block a second.
+/// `app create` books unless told otherwise: 100,000 gas a second (four transfers), 128 MiB, a block a second.
 const OFFER: [(&str, u64); 4] = [
     (OFFER_GAS_PER_SECOND, 1_000_000_000),
-    (OFFER_BYTES, 10_000 * (16 << 20)),
+    (OFFER_BYTES, 10_000 * (128 << 20)),
     (OFFER_CHAINS, 10_000),
     (OFFER_BLOCKS_PER_SECOND, 10_000),
 ];

@@ -46,7 +46,14 @@ pub(super) struct Chain {
     pub(super) head: Option<u64>,
     pub(super) model: Model,
     keep: History,
+    /// Bytes that were said to be added, while nothing was forgotten.
+    size: Option<i64>,
 }
+
+/// Table bytes of what a state holds, without the row that says how much of the past it keeps.
+const STATE: RangeInclusive<u8> = 0x10..=0x16;
+/// Table byte of codes, which are counted each time that they are written.
+const CODE: u8 = 0x14;
 
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -70,12 +77,14 @@ impl Chain {
             head: None,
             model: Model::new(),
             keep,
+            size: (keep == History::All).then_some(0),
         }
     }
 
     /// Goes on with less or more of the past.
     pub(super) fn keep(&mut self, keep: History) {
         self.keep = keep;
+        self.size = None;
         self.reopen();
     }
 
@@ -117,8 +126,26 @@ impl Chain {
         assert_eq!(prepared.root(), root(&self.model), "block {number}");
         let reads = prepared.rows_read();
         let mut batch = Batch::default();
-        self.state.write(&prepared, &mut batch);
+        let before = self.tables.snapshot();
+        let grown = self.state.write(&prepared, &mut batch);
+        let codes = batch.writes.iter().filter(|(key, _)| key[8] == CODE);
+        let again = codes.filter(|(key, _)| before.get(key).unwrap().is_some());
+        let again: usize = again
+            .map(|(key, code)| key.len() + code.as_ref().map_or(0, Vec::len))
+            .sum();
         self.tables.commit(batch).unwrap();
+        if let Some(size) = &mut self.size {
+            *size += grown - i64::try_from(again).unwrap();
+            let held = self
+                .rows(STATE)
+                .iter()
+                .map(|(key, row)| key.len() + row.len());
+            assert_eq!(
+                self.size,
+                Some(i64::try_from(held.sum::<usize>()).unwrap()),
+                "block {number}"
+            );
+        }
         self.state.adopt(prepared);
         self.head = Some(number);
         reads
