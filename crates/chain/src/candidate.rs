@@ -98,42 +98,7 @@ pub(crate) fn build(
     }
     let view = parent.view(parent.head().header.number)?;
     let mut executor = Executor::new(&profile.rules, env.clone(), &view, parent)?;
-    let mut taken = Vec::with_capacity(transactions.len());
-    let mut refused = Vec::new();
-    // A sender whose transaction did not fit gives no later one to this block: its nonces would not follow.
-    let mut skipped = std::collections::HashSet::new();
-    let mut bytes = 0;
-    for transaction in transactions {
-        let gas_left = executor.gas_left();
-        let has_enough = !taken.is_empty() && env.gas_limit - gas_left >= enough_gas;
-        if has_enough || gas_left < MIN_TRANSACTION_GAS {
-            break;
-        }
-        if skipped.contains(&transaction.signer()) {
-            continue;
-        }
-        let length = transaction.encode_2718_len();
-        if bytes + length > MAX_BLOCK_BYTES {
-            skipped.insert(transaction.signer());
-            continue;
-        }
-        match executor.execute(&transaction) {
-            Ok(_outcome) => {
-                bytes += length;
-                taken.push(transaction);
-            }
-            Err(ExecuteError::Refused(reason)) => {
-                skipped.insert(transaction.signer());
-                if !matches!(
-                    reason,
-                    Refused::BlockGas { .. } | Refused::FeeBelowBaseFee { .. }
-                ) {
-                    refused.push((transaction, reason));
-                }
-            }
-            Err(ExecuteError::Failed(error)) => return Err(error.into()),
-        }
-    }
+    let (taken, refused) = fill(&mut executor, env.gas_limit, enough_gas, transactions)?;
     let executed = executor.finish()?;
     let number = parent.head().header.number + 1;
     let prepared = state.prepare(&view, number, &executed.changes)?;
@@ -166,6 +131,52 @@ pub(crate) fn build(
         },
     };
     Ok(Built { candidate, refused })
+}
+
+/// Executes what a block takes of `transactions`, in order; gives those, and those that cannot run now or ever.
+fn fill(
+    executor: &mut Executor<'_>,
+    gas_limit: u64,
+    enough_gas: u64,
+    transactions: Vec<Arc<Transaction>>,
+) -> Result<(Vec<Arc<Transaction>>, Vec<(Arc<Transaction>, Refused)>), BuildError> {
+    let mut taken = Vec::with_capacity(transactions.len());
+    let mut refused = Vec::new();
+    // A sender whose transaction did not fit gives no later one to this block: its nonces would not follow.
+    let mut skipped = std::collections::HashSet::new();
+    let mut bytes = 0;
+    for transaction in transactions {
+        let gas_left = executor.gas_left();
+        let has_enough = !taken.is_empty() && gas_limit - gas_left >= enough_gas;
+        if has_enough || gas_left < MIN_TRANSACTION_GAS {
+            break;
+        }
+        if skipped.contains(&transaction.signer()) {
+            continue;
+        }
+        let length = transaction.encode_2718_len();
+        if bytes + length > MAX_BLOCK_BYTES {
+            skipped.insert(transaction.signer());
+            continue;
+        }
+        match executor.execute(&transaction) {
+            Ok(_outcome) => {
+                bytes += length;
+                taken.push(transaction);
+            }
+            Err(ExecuteError::Refused(reason)) => {
+                skipped.insert(transaction.signer());
+                if !matches!(
+                    reason,
+                    Refused::BlockGas { .. } | Refused::FeeBelowBaseFee { .. }
+                ) {
+                    refused.push((transaction, reason));
+                }
+            }
+            Err(ExecuteError::Failed(error)) => return Err(error.into()),
+        }
+    }
+    Ok((taken, refused))
 }
 
 /// No transaction costs less.
