@@ -45,8 +45,11 @@ impl Candidate {
 pub(crate) struct Built {
     pub(crate) candidate: Candidate,
     /// Those that cannot run now or ever: they leave the pool.
-    pub(crate) refused: Vec<(Arc<Transaction>, Refused)>,
+    pub(crate) refused: RefusedTransactions,
 }
+
+/// Transactions with what is wrong with them.
+type RefusedTransactions = Vec<(Arc<Transaction>, Refused)>;
 
 /// Why no block could be built.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +142,7 @@ fn fill(
     gas_limit: u64,
     enough_gas: u64,
     transactions: Vec<Arc<Transaction>>,
-) -> Result<(Vec<Arc<Transaction>>, Vec<(Arc<Transaction>, Refused)>), BuildError> {
+) -> Result<(Vec<Arc<Transaction>>, RefusedTransactions), BuildError> {
     let mut taken = Vec::with_capacity(transactions.len());
     let mut refused = Vec::new();
     // A sender whose transaction did not fit gives no later one to this block: its nonces would not follow.

@@ -179,20 +179,11 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
                 computed: computed.to_string(),
             })
         };
-    let transactions_root = proofs::calculate_transaction_root(&body.transactions);
+    let computed = proofs::calculate_transaction_root(&body.transactions);
     let found = &header.transactions_root;
-    same(
-        *found == transactions_root,
-        "transactionsRoot",
-        found,
-        &transactions_root,
-    )?;
-    same(
-        header.gas_used == executed.gas_used,
-        "gasUsed",
-        &header.gas_used,
-        &executed.gas_used,
-    )?;
+    same(*found == computed, "transactionsRoot", found, &computed)?;
+    let (found, computed) = (&header.gas_used, &executed.gas_used);
+    same(found == computed, "gasUsed", found, computed)?;
     let (found, computed) = (&header.receipts_root, &executed.receipts_root);
     same(found == computed, "receiptsRoot", found, computed)?;
     let (found, computed) = (&header.logs_bloom, &executed.logs_bloom);
