@@ -485,6 +485,7 @@ impl Engine {
             certificate,
             requests,
             next_set,
+            is_on_the_way,
             ..
         } = decided;
         self.state.adopt(prepared);
@@ -493,7 +494,8 @@ impl Engine {
             height.cause
         });
         let mut call = Call::at(now_ms);
-        self.advance_pool(&block, cause, next_set.is_some(), &mut call);
+        let serves_handover = next_set.is_some() || is_on_the_way;
+        self.advance_pool(&block, cause, serves_handover, &mut call);
         self.head = Head {
             hash: block.hash,
             header: block.header.clone(),
@@ -507,7 +509,8 @@ impl Engine {
         self.following.reached(number);
         self.tell_readers(&mut call);
         self.take_over(&requests, next_set, &mut call);
-        if cause == Cause::Handover {
+        // Where the hub's own set changed often since the parent's citation, a handover takes several blocks.
+        if cause == Cause::Handover && !is_on_the_way {
             self.wait_for_handover(&mut call);
         }
         self.end_silence();
@@ -517,7 +520,13 @@ impl Engine {
     }
 
     /// Forgets what the block holds, and charges for it.
-    fn advance_pool(&mut self, block: &Block, cause: Cause, hands_over: bool, call: &mut Call) {
+    fn advance_pool(
+        &mut self,
+        block: &Block,
+        cause: Cause,
+        serves_handover: bool,
+        call: &mut Call,
+    ) {
         let mut next: HashMap<Address, u64> = HashMap::new();
         for (transaction, sender) in block.body.transactions.iter().zip(&block.senders) {
             next.insert(*sender, transaction.nonce() + 1);
@@ -527,7 +536,7 @@ impl Engine {
             pool.advance(sender, nonce);
         }
         let outcome = Outcome {
-            is_empty: block.body.transactions.is_empty() && !hands_over,
+            is_empty: block.body.transactions.is_empty() && !serves_handover,
             is_left_out: matches!(cause, Cause::Transaction(hash) if pool.get(&hash).is_some()),
         };
         if let Some((hash, after)) = self.waking.finished(cause, outcome) {
@@ -605,6 +614,7 @@ impl Engine {
         let encoded = certificate.encode().into();
         candidate::write_rows(&self.profile, &self.state, &candidate, encoded, &mut batch);
         let next_set = candidate.next_set().cloned();
+        let is_on_the_way = candidate.is_on_the_way();
         let Candidate {
             block,
             requests,
@@ -619,6 +629,7 @@ impl Engine {
             round: certificate.round,
             requests,
             next_set,
+            is_on_the_way,
             certificate,
         };
         call.push(Effect::Commit(Box::new(Commit { batch, decided })));
