@@ -17,6 +17,9 @@ use super::End;
 use super::city::{Input, NoStart};
 use super::world::{Event, Phase, World};
 
+/// So many hub blocks from one citation to the next are worth counting.
+const FAR: u64 = 1_000_000;
+
 /// What to do after an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
@@ -502,6 +505,9 @@ impl World {
                 let at = hub.number(cited).ok_or("no hub block is cited")?;
                 if at < self.cited {
                     return Err(format!("it cites {at} after {}", self.cited));
+                }
+                if at - self.cited >= FAR {
+                    self.figures.count("citation far ahead of the one before");
                 }
                 self.cited = at;
                 hub.held(at).clone()

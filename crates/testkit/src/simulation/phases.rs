@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use store::simulated::Disk;
 
 use super::byzantine::Known;
@@ -108,6 +109,10 @@ impl World {
                 self.due.push(*transaction.hash());
             }
         }
+        if let Some(prompt) = self.plan.prompt {
+            let hashes = transactions.iter().map(|one| *one.hash()).collect();
+            self.at(self.now + prompt, Event::Expect(hashes));
+        }
         let first = self.random.index(living.len());
         for copy in 0..submission.copies.min(living.len()) {
             let city = living[(first + copy) % living.len()];
@@ -118,6 +123,17 @@ impl World {
                 )
             });
             self.put(city, Input::Submitted(transactions.clone()));
+        }
+    }
+
+    /// These transactions had time enough.
+    pub(super) fn expect(&mut self, hashes: &[B256]) {
+        let late = hashes
+            .iter()
+            .find(|hash| !self.checks.mined.contains_key(*hash));
+        if let Some(hash) = late {
+            let text = format!("{hash} is in no block after {:?}", self.plan.prompt);
+            self.fail(None, "liveness", &text);
         }
     }
 

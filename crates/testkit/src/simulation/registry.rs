@@ -31,6 +31,8 @@ pub(super) enum HubStep {
     Change,
     /// So many blocks that do not concern the chain.
     Grow(u64),
+    /// So many at once, in which its own validators change as often as this.
+    Jump(u64, Option<u64>),
     /// The hub's own validators change.
     HandOver,
 }
@@ -120,6 +122,13 @@ impl World {
                 self.figures.count("hub blocks made at once");
                 registry.hub.write().grow(blocks);
             }
+            HubStep::Jump(blocks, turn) => {
+                registry.hub.write().jump(blocks, turn);
+                self.figures.count("hub far ahead at once");
+                if self.all_are_parked() {
+                    self.figures.count("hub far ahead of a parked chain");
+                }
+            }
             HubStep::HandOver => {
                 self.figures.count("hub's own handover");
                 registry.hub.write().hand_over();
@@ -127,6 +136,11 @@ impl World {
             HubStep::Change => self.ask_for_change(),
         }
         self.spread();
+    }
+
+    fn all_are_parked(&self) -> bool {
+        let living = self.cities.iter().filter_map(|city| city.living.as_ref());
+        living.into_iter().all(|living| living.engine.is_parked())
     }
 
     /// The chain's owner asks for a change, if the one before is over.
