@@ -88,6 +88,12 @@ pub enum Scenario {
         /// How many of the hub's latest blocks cities can prove to hold something, if not all.
         history: Option<u64>,
     },
+    /// It makes no block for an hour.
+    Halted,
+    /// It does not reach some cities for an hour, and its word does not come from them.
+    Partitioned,
+    /// It does not reach one city for an hour.
+    Unheard,
 }
 
 /// What is to be simulated.

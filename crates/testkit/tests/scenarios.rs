@@ -94,3 +94,32 @@ fn without_the_hubs_past_there_is_no_way_over_that_many_turns() {
         "another failure: {failure}"
     );
 }
+
+#[test]
+fn while_the_hub_stands_still_for_an_hour_chains_go_on_and_what_waited_heals() {
+    let figures = hold_calm(0..12, Scenario::Halted);
+    happened(&figures, "hub halted", 12);
+    happened(&figures, "hub halted: what waits for it", 24);
+    happened(&figures, "handover", 12);
+}
+
+#[test]
+fn cities_that_the_hub_does_not_reach_keep_their_chains() {
+    for scenario in [Scenario::Partitioned, Scenario::Unheard] {
+        let figures = hold_calm(0..12, scenario);
+        happened(&figures, "city cut off from the hub", 12);
+        happened(&figures, "handover", 12);
+    }
+}
+
+/// The same with all other faults.
+#[test]
+fn a_hub_that_is_away_makes_nothing_else_worse() {
+    for scenario in [Scenario::Halted, Scenario::Partitioned, Scenario::Unheard] {
+        let options = Options {
+            scenario: Some(scenario),
+            ..Options::default()
+        };
+        hold(100..108, options);
+    }
+}

@@ -75,6 +75,9 @@ enum Hub {
     ParkedHandover,
     ParkedTransactionTurns,
     ParkedHandoverTurns,
+    Halted,
+    Partitioned,
+    Unheard,
 }
 
 impl Hub {
@@ -91,6 +94,9 @@ impl Hub {
             Self::ParkedHandover => parked(true, None),
             Self::ParkedTransactionTurns => parked(false, TURN),
             Self::ParkedHandoverTurns => parked(true, TURN),
+            Self::Halted => Scenario::Halted,
+            Self::Partitioned => Scenario::Partitioned,
+            Self::Unheard => Scenario::Unheard,
         }
     }
 }

@@ -185,6 +185,7 @@ impl World {
         self.tell(|| "all faults end".to_owned());
         self.phase = Phase::Healing;
         self.links.faulty = false;
+        self.heal_hub();
         for city in 0..self.cities.len() {
             let it = &mut self.cities[city];
             it.sync_takes = Duration::ZERO;

@@ -35,6 +35,14 @@ pub(super) enum HubStep {
     Jump(u64, Option<u64>),
     /// The hub's own validators change.
     HandOver,
+    /// It makes no block any more.
+    Halt,
+    /// It makes blocks again.
+    GoOn,
+    /// Nothing of it reaches a city any more, nor it from there.
+    CutOff(usize),
+    /// The city hears of it again.
+    Rejoin(usize),
 }
 
 /// A change that is not over.
@@ -59,6 +67,11 @@ pub(super) struct Registry {
     set: ValidatorSet,
     /// Whom the hub names for the chain, from which of its blocks on.
     named: BTreeMap<u64, BTreeSet<Address>>,
+    /// Whether it makes no block; then what was to happen to it.
+    is_halted: bool,
+    waiting: Vec<HubStep>,
+    /// Cities that hear nothing of it, by place.
+    cut_off: BTreeSet<usize>,
     /// Whether a look is on its way.
     looks: bool,
     ticks: u32,
@@ -81,6 +94,9 @@ impl Registry {
             change: None,
             set,
             named: BTreeMap::from([(0, BTreeSet::new())]),
+            is_halted: false,
+            waiting: Vec::new(),
+            cut_off: BTreeSet::new(),
             looks: false,
             ticks: 0,
         }
@@ -117,7 +133,30 @@ impl World {
         let Some(registry) = &mut self.registry else {
             return;
         };
+        let needs_no_block = |step| {
+            use HubStep::{CutOff, GoOn, Halt, Rejoin};
+            matches!(step, Halt | GoOn | CutOff(_) | Rejoin(_))
+        };
+        if registry.is_halted && !needs_no_block(step) {
+            self.figures.count("hub halted: what waits for it");
+            return registry.waiting.push(step);
+        }
         match step {
+            HubStep::Halt => {
+                self.figures.count("hub halted");
+                registry.is_halted = true;
+                return;
+            }
+            HubStep::GoOn => return self.hub_goes_on(),
+            HubStep::CutOff(city) => {
+                self.figures.count("city cut off from the hub");
+                registry.cut_off.insert(city);
+                return;
+            }
+            HubStep::Rejoin(city) => {
+                registry.cut_off.remove(&city);
+                return self.hub_seen(city);
+            }
             HubStep::Grow(blocks) => {
                 self.figures.count("hub blocks made at once");
                 registry.hub.write().grow(blocks);
@@ -136,6 +175,28 @@ impl World {
             HubStep::Change => self.ask_for_change(),
         }
         self.spread();
+    }
+
+    /// It makes blocks again: what waited happens.
+    fn hub_goes_on(&mut self) {
+        if let Some(registry) = &mut self.registry {
+            registry.is_halted = false;
+            for step in std::mem::take(&mut registry.waiting) {
+                self.hub(step);
+            }
+            self.look_at_registry_soon();
+        }
+    }
+
+    /// Whatever is wrong with the hub ends.
+    pub(super) fn heal_hub(&mut self) {
+        let Some(registry) = &self.registry else {
+            return;
+        };
+        for city in registry.cut_off.clone() {
+            self.hub(HubStep::Rejoin(city));
+        }
+        self.hub_goes_on();
     }
 
     fn all_are_parked(&self) -> bool {
@@ -159,6 +220,7 @@ impl World {
             .cities
             .iter()
             .position(|city| city.is_spare && !city.runs && !city.gone);
+        let spare = spare.filter(|place| !registry.cut_off.contains(place));
         let kind = self.random.below(4);
         let joining = spare.filter(|_| kind != 0);
         let leaving = (kind != 1 || joining.is_none())
@@ -226,6 +288,9 @@ impl World {
         let Some(registry) = &self.registry else {
             return;
         };
+        if registry.cut_off.contains(&city) {
+            return;
+        }
         registry.copies[city].catch_up();
         self.tell_of_hub(city);
         self.look_at_registry_soon();
@@ -307,10 +372,15 @@ impl World {
         let Some(change) = &mut registry.change else {
             return;
         };
+        if registry.is_halted {
+            return;
+        }
         let (joining, leaving, next) = (change.joining, change.leaving, change.next.clone());
+        let cut_off = registry.cut_off.clone();
         if !change.is_named {
             let holds = joining.is_none_or(|place| {
-                let living = self.cities[place].living.as_ref();
+                let hears = !cut_off.contains(&place);
+                let living = self.cities[place].living.as_ref().filter(|_| hears);
                 living.is_some_and(|living| living.engine.holds_chain())
             });
             if holds {
@@ -325,12 +395,13 @@ impl World {
             return;
         }
         // Whoever stays shows the handover block: it is not lost with whoever leaves.
-        let shows = |city: &City| {
-            let living = city.living.as_ref().filter(|_| city.is_honest());
+        let shows = |(place, city): (usize, &City)| {
+            let may = city.is_honest() && !cut_off.contains(&place);
+            let living = city.living.as_ref().filter(|_| may);
             let stays = next.get(city.address).is_some();
             stays && living.is_some_and(|living| **living.engine.validators() == next)
         };
-        if *self.checks.latest_set() != next || !self.cities.iter().any(shows) {
+        if *self.checks.latest_set() != next || !self.cities.iter().enumerate().any(shows) {
             return;
         }
         let Some(registry) = &mut self.registry else {

@@ -10,6 +10,8 @@ use super::registry::HubStep;
 /// How far the hub goes on while the chain is parked.
 const MILLION: u64 = 1_000_000;
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 /// By then a chain without faults is parked whatever happened to it first.
 const PARKED_BY: Duration = Duration::from_secs(60);
 
@@ -29,6 +31,21 @@ pub(super) fn applied(scenario: Scenario, calm: bool, mut plan: Plan, seed: u64)
             plan.hub_history = history;
             parked(by_handover, turn, &mut plan, &mut random);
         }
+        Scenario::Halted => {
+            let ways = vec![(HubStep::Halt, HubStep::GoOn)];
+            kept_apart(ways, &mut plan, &mut random);
+        }
+        Scenario::Partitioned | Scenario::Unheard => {
+            let count = plan.cities.iter().filter(|city| city.power > 0).count();
+            let cut = match scenario {
+                Scenario::Unheard => 1,
+                _ => 1 + random.index(count),
+            };
+            let first = random.index(count);
+            let cut = (0..cut).map(|step| (first + step) % count);
+            let ways = cut.map(|city| (HubStep::CutOff(city), HubStep::Rejoin(city)));
+            kept_apart(ways.collect(), &mut plan, &mut random);
+        }
     }
     plan
 }
@@ -47,6 +64,26 @@ fn parked(by_handover: bool, turn: Option<u64>, plan: &mut Plan, random: &mut Ra
     }
     plan.hub = Some(steps);
     plan.heal_at = wakes + Duration::from_millis(1);
+}
+
+/// For an hour the hub is away, from all or from some; transactions go on, and changes are asked for before and meanwhile.
+fn kept_apart(ways: Vec<(HubStep, HubStep)>, plan: &mut Plan, random: &mut Random) {
+    let sound = plan.cities.iter_mut().filter(|city| city.clock.is_sound());
+    sound.for_each(|city| city.clock = city.clock.kept_right());
+    let begins = plan.heal_at.max(PARKED_BY);
+    let ends = begins + HOUR;
+    let before = begins.saturating_sub(random.millis(0, 3_000));
+    let mut steps = vec![(before, HubStep::Change)];
+    for _ in 0..3 {
+        steps.push((begins + random.millis(0, 3_600_000), HubStep::Change));
+    }
+    for (away, back) in ways {
+        steps.extend([(begins, away), (ends, back)]);
+    }
+    let times = (0..24).map(|_| begins + random.millis(0, 3_600_000));
+    plan.load.extend(times.map(one_transaction));
+    plan.hub = Some(steps);
+    plan.heal_at = ends + Duration::from_millis(1);
 }
 
 const fn one_transaction(at: Duration) -> Submission {
