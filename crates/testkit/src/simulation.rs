@@ -94,6 +94,13 @@ pub enum Scenario {
     Partitioned,
     /// It does not reach one city for an hour.
     Unheard,
+    /// It suspends the chain and lets it go on, several times.
+    Suspended {
+        /// Whether the chain is parked now and then when it may be, as a city with many chains does it.
+        parks: bool,
+    },
+    /// Cities leave the chain and come back to it, while it is parked whenever it can be.
+    Returning,
 }
 
 /// What is to be simulated.

@@ -123,3 +123,27 @@ fn a_hub_that_is_away_makes_nothing_else_worse() {
         hold(100..108, options);
     }
 }
+
+#[test]
+fn a_suspended_chain_makes_no_block_and_goes_on_with_what_waited() {
+    let scenario = Scenario::Suspended { parks: false };
+    let figures = hold_calm(0..16, scenario);
+    happened(&figures, "chain suspended", 32);
+    let options = Options {
+        scenario: Some(scenario),
+        ..Options::default()
+    };
+    hold(100..108, options);
+}
+
+#[test]
+fn cities_come_back_to_a_chain_that_is_parked_whenever_it_can_be() {
+    let figures = hold_calm(0..16, Scenario::Returning);
+    happened(&figures, "change: a city came back", 16);
+    happened(&figures, "parked chain opened", 100);
+    let options = Options {
+        scenario: Some(Scenario::Returning),
+        ..Options::default()
+    };
+    hold(100..108, options);
+}

@@ -78,6 +78,9 @@ enum Hub {
     Halted,
     Partitioned,
     Unheard,
+    Suspended,
+    SuspendedAndParked,
+    Returning,
 }
 
 impl Hub {
@@ -97,6 +100,9 @@ impl Hub {
             Self::Halted => Scenario::Halted,
             Self::Partitioned => Scenario::Partitioned,
             Self::Unheard => Scenario::Unheard,
+            Self::Suspended => Scenario::Suspended { parks: false },
+            Self::SuspendedAndParked => Scenario::Suspended { parks: true },
+            Self::Returning => Scenario::Returning,
         }
     }
 }

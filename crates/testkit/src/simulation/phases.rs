@@ -131,6 +131,14 @@ impl World {
         let late = hashes
             .iter()
             .find(|hash| !self.checks.mined.contains_key(*hash));
+        let stood = self.registry.as_ref().is_some_and(|registry| {
+            // A city's copy is up to 20 s behind.
+            registry.stood_still(self.now, Duration::from_secs(40))
+        });
+        if late.is_some() && stood {
+            let again = self.now + Duration::from_secs(10);
+            return self.at(again, Event::Expect(hashes.to_vec()));
+        }
         if let Some(hash) = late {
             let text = format!("{hash} is in no block after {:?}", self.plan.prompt);
             self.fail(None, "liveness", &text);
@@ -144,7 +152,8 @@ impl World {
             .as_ref()
             .and_then(|registry| registry.change.as_ref()?.leaving);
         let living = self.cities[place].living.as_ref();
-        leaving != Some(place) && living.is_some_and(|living| living.engine.is_validator())
+        leaving != Some(place)
+            && living.is_some_and(|living| living.engine.is_validator() && !living.stands)
     }
 
     pub(super) fn mischief(&mut self, city: usize) {

@@ -38,6 +38,10 @@ pub(super) struct Plan {
     pub(super) hub: Option<Vec<(Duration, HubStep)>>,
     /// Cities with something wrong that lasts, by place.
     pub(super) spoilt: Vec<usize>,
+    /// A chain that may rest is parked one time in so many; 0: never.
+    pub(super) parks_one_in: u64,
+    /// Whether cities that left may come back.
+    pub(super) returns: bool,
     /// How many of the hub's latest blocks can be proven to hold something, if not all.
     pub(super) hub_history: Option<u64>,
     /// Within which time a transaction must be in a block even before the faults end, where there are none.
@@ -196,6 +200,8 @@ impl Plan {
             load,
             hub,
             spoilt,
+            parks_one_in: 0,
+            returns: false,
             hub_history: None,
             prompt: None,
         };

@@ -43,6 +43,10 @@ pub(super) enum HubStep {
     CutOff(usize),
     /// The city hears of it again.
     Rejoin(usize),
+    /// The chain's owner suspends it.
+    Suspend,
+    /// The chain's owner lets it go on.
+    Resume,
 }
 
 /// A change that is not over.
@@ -67,6 +71,12 @@ pub(super) struct Registry {
     set: ValidatorSet,
     /// Whom the hub names for the chain, from which of its blocks on.
     named: BTreeMap<u64, BTreeSet<Address>>,
+    /// Whether the chain is suspended, from which of the hub's blocks on.
+    suspended: BTreeMap<u64, bool>,
+    /// When it was let go on.
+    resumed: Option<Duration>,
+    /// Since when all honest cities that live know that it is suspended.
+    pub(super) still_since: Option<Duration>,
     /// Whether it makes no block; then what was to happen to it.
     is_halted: bool,
     waiting: Vec<HubStep>,
@@ -94,6 +104,9 @@ impl Registry {
             change: None,
             set,
             named: BTreeMap::from([(0, BTreeSet::new())]),
+            suspended: BTreeMap::new(),
+            resumed: None,
+            still_since: None,
             is_halted: false,
             waiting: Vec::new(),
             cut_off: BTreeSet::new(),
@@ -104,6 +117,23 @@ impl Registry {
 
     fn height(&self) -> u64 {
         self.hub.read().height()
+    }
+
+    /// Whether the chain is suspended now.
+    fn is_suspended(&self) -> bool {
+        let latest = self.suspended.last_key_value();
+        latest.is_some_and(|(_, suspended)| *suspended)
+    }
+
+    /// The same, as far as a city knows.
+    fn is_suspended_to(&self, city: usize) -> bool {
+        let known = self.suspended.range(..=self.copies[city].seen());
+        known.last().is_some_and(|(_, suspended)| *suspended)
+    }
+
+    /// Whether the chain stands still, or did so until this long ago.
+    pub(super) fn stood_still(&self, now: Duration, within: Duration) -> bool {
+        self.is_suspended() || self.resumed.is_some_and(|at| now < at + within)
     }
 
     /// Whom the hub names for the chain, as far as a city knows.
@@ -157,6 +187,23 @@ impl World {
                 registry.cut_off.remove(&city);
                 return self.hub_seen(city);
             }
+            HubStep::Suspend => {
+                if registry.change.is_some() || registry.is_suspended() {
+                    return;
+                }
+                self.figures.count("chain suspended");
+                registry.hub.write().grow(1);
+                registry.suspended.insert(registry.height(), true);
+            }
+            HubStep::Resume => {
+                if !registry.is_suspended() {
+                    return;
+                }
+                registry.hub.write().grow(1);
+                registry.suspended.insert(registry.height(), false);
+                registry.resumed = Some(self.now);
+                registry.still_since = None;
+            }
             HubStep::Grow(blocks) => {
                 self.figures.count("hub blocks made at once");
                 registry.hub.write().grow(blocks);
@@ -197,6 +244,7 @@ impl World {
             self.hub(HubStep::Rejoin(city));
         }
         self.hub_goes_on();
+        self.hub(HubStep::Resume);
     }
 
     fn all_are_parked(&self) -> bool {
@@ -209,6 +257,9 @@ impl World {
         let Some(registry) = self.registry.as_ref().filter(|it| it.change.is_none()) else {
             return;
         };
+        if registry.is_suspended() {
+            return;
+        }
         let set = registry.set.clone();
         let place = |address: Address| self.cities.iter().position(|city| city.address == address);
         let places: Vec<usize> = set
@@ -238,6 +289,9 @@ impl World {
             _ => "change: a city taken out",
         });
         if let Some(joining) = joining {
+            if self.cities[joining].left {
+                self.figures.count("change: a city came back");
+            }
             self.cities[joining].runs = true;
             let at = self.now + self.random.millis(10, 1_500);
             self.at(at, Event::Start { city: joining });
@@ -293,6 +347,7 @@ impl World {
         }
         registry.copies[city].catch_up();
         self.tell_of_hub(city);
+        self.look_who_stands();
         self.look_at_registry_soon();
     }
 
@@ -302,6 +357,7 @@ impl World {
             return;
         };
         let mut named = registry.named_to(city);
+        let stands = registry.is_suspended_to(city);
         // As the program's follower does it: until the chain says what the registry says, it is told whom that names.
         let hub = registry.hub.read();
         let held = hub.held(registry.copies[city].seen());
@@ -309,9 +365,34 @@ impl World {
         if living.is_some_and(|living| **living.engine.validators() != *held) {
             named.extend(held.validators().iter().map(|one| one.address));
         }
+        let is_settled = living.is_some_and(|living| **living.engine.validators() == *held);
         drop(hub);
+        if let Some(living) = &mut self.cities[city].living {
+            if living.rests && is_settled {
+                // Nothing is opened for that; it is told when something else opens it.
+                living.stands = stands;
+                return;
+            }
+            if living.stands != stands {
+                living.stands = stands;
+                living.inbox.push_front(Input::Stand);
+            }
+        }
         named.remove(&self.cities[city].address);
         self.put(city, Input::HubMoved(named));
+    }
+
+    /// Since when everybody knows that the chain is suspended.
+    fn look_who_stands(&mut self) {
+        let honest = self.cities.iter().filter(|city| city.is_honest());
+        let mut living = honest.filter_map(|city| city.living.as_ref());
+        let all = living.all(|living| living.stands);
+        if let Some(registry) = &mut self.registry
+            && registry.is_suspended()
+            && all
+        {
+            registry.still_since.get_or_insert(self.now);
+        }
     }
 
     fn look_at_registry_soon(&mut self) {
@@ -415,8 +496,13 @@ impl World {
         self.tell(|| "the hub is shown the handover".to_owned());
         if let Some(city) = leaving {
             self.forget_waiting(city);
+            let may_return = self.plan.returns && !self.spoilt.contains(&city);
             let it = &mut self.cities[city];
-            it.gone = true;
+            if may_return {
+                (it.runs, it.is_spare, it.left) = (false, true, true);
+            } else {
+                it.gone = true;
+            }
             it.living = None;
             it.life += 1;
             self.links.end(city);

@@ -180,6 +180,7 @@ impl World {
                 power: city.power,
                 runs: city.power > 0,
                 is_spare: city.is_spare,
+                left: false,
                 hub: registry
                     .as_ref()
                     .map(|it| std::sync::Arc::clone(&it.copies[place]) as _),
