@@ -168,6 +168,10 @@ impl SimulatedHub {
     }
 
     /// The latest block's number.
+    ///
+    /// # Panics
+    ///
+    /// Never: block 0 is there from the beginning.
     #[must_use]
     pub fn height(&self) -> u64 {
         let last = self.rows.last_key_value();
