@@ -226,7 +226,9 @@ impl World {
 
     /// It makes blocks again: what waited happens.
     fn hub_goes_on(&mut self) {
-        if let Some(registry) = &mut self.registry {
+        if let Some(registry) = &mut self.registry
+            && registry.is_halted
+        {
             registry.is_halted = false;
             for step in std::mem::take(&mut registry.waiting) {
                 self.hub(step);
