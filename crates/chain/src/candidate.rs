@@ -10,6 +10,7 @@ use alloy_primitives::{Address, B64, Bytes, keccak256};
 use execution::{BlockEnv, ExecuteError, Executed, ExecutionError, Executor, Refused, Transaction};
 use state::{Prepared, State, StateError, ViewError};
 use store::tables::Batch;
+use types::citation::MAX_HUB_BLOCKS;
 use types::{BlockRequests, ValidatorSet};
 
 use crate::reader::{next_env, next_time_ms};
@@ -37,6 +38,12 @@ impl Candidate {
     /// The set from the next height on, when it is another.
     pub(crate) fn next_set(&self) -> Option<&ValidatorSet> {
         self.beside.as_ref()?.set.as_ref()
+    }
+
+    /// Whether its citation is as far from its parent's as one proof reaches.
+    pub(crate) fn is_on_the_way(&self) -> bool {
+        let proof = self.beside.as_ref().and_then(|it| it.proof.as_ref());
+        proof.is_some_and(|proof| proof.to.len() >= MAX_HUB_BLOCKS)
     }
 }
 
