@@ -10,6 +10,7 @@ use alloy_primitives::{Address, B64, Bytes, keccak256};
 use execution::{BlockEnv, ExecuteError, Executed, ExecutionError, Executor, Refused, Transaction};
 use state::{Prepared, State, StateError, ViewError};
 use store::tables::Batch;
+use types::citation::MAX_HUB_BLOCKS;
 use types::{BlockRequests, ValidatorSet};
 
 use crate::reader::{next_env, next_time_ms};
@@ -38,6 +39,12 @@ impl Candidate {
     pub(crate) fn next_set(&self) -> Option<&ValidatorSet> {
         self.beside.as_ref()?.set.as_ref()
     }
+
+    /// Whether its citation is as far from its parent's as one proof reaches.
+    pub(crate) fn is_on_the_way(&self) -> bool {
+        let proof = self.beside.as_ref().and_then(|it| it.proof.as_ref());
+        proof.is_some_and(|proof| proof.to.len() >= MAX_HUB_BLOCKS)
+    }
 }
 
 /// A candidate built here, and the transactions that could not be in it.
@@ -45,8 +52,11 @@ impl Candidate {
 pub(crate) struct Built {
     pub(crate) candidate: Candidate,
     /// Those that cannot run now or ever: they leave the pool.
-    pub(crate) refused: Vec<(Arc<Transaction>, Refused)>,
+    pub(crate) refused: RefusedTransactions,
 }
+
+/// Transactions with what is wrong with them.
+type RefusedTransactions = Vec<(Arc<Transaction>, Refused)>;
 
 /// Why no block could be built.
 #[derive(Debug, thiserror::Error)]
@@ -98,42 +108,7 @@ pub(crate) fn build(
     }
     let view = parent.view(parent.head().header.number)?;
     let mut executor = Executor::new(&profile.rules, env.clone(), &view, parent)?;
-    let mut taken = Vec::with_capacity(transactions.len());
-    let mut refused = Vec::new();
-    // A sender whose transaction did not fit gives no later one to this block: its nonces would not follow.
-    let mut skipped = std::collections::HashSet::new();
-    let mut bytes = 0;
-    for transaction in transactions {
-        let gas_left = executor.gas_left();
-        let has_enough = !taken.is_empty() && env.gas_limit - gas_left >= enough_gas;
-        if has_enough || gas_left < MIN_TRANSACTION_GAS {
-            break;
-        }
-        if skipped.contains(&transaction.signer()) {
-            continue;
-        }
-        let length = transaction.encode_2718_len();
-        if bytes + length > MAX_BLOCK_BYTES {
-            skipped.insert(transaction.signer());
-            continue;
-        }
-        match executor.execute(&transaction) {
-            Ok(_outcome) => {
-                bytes += length;
-                taken.push(transaction);
-            }
-            Err(ExecuteError::Refused(reason)) => {
-                skipped.insert(transaction.signer());
-                if !matches!(
-                    reason,
-                    Refused::BlockGas { .. } | Refused::FeeBelowBaseFee { .. }
-                ) {
-                    refused.push((transaction, reason));
-                }
-            }
-            Err(ExecuteError::Failed(error)) => return Err(error.into()),
-        }
-    }
+    let (taken, refused) = fill(&mut executor, env.gas_limit, enough_gas, transactions)?;
     let executed = executor.finish()?;
     let number = parent.head().header.number + 1;
     let prepared = state.prepare(&view, number, &executed.changes)?;
@@ -166,6 +141,52 @@ pub(crate) fn build(
         },
     };
     Ok(Built { candidate, refused })
+}
+
+/// Executes what a block takes of `transactions`, in order; gives those, and those that cannot run now or ever.
+fn fill(
+    executor: &mut Executor<'_>,
+    gas_limit: u64,
+    enough_gas: u64,
+    transactions: Vec<Arc<Transaction>>,
+) -> Result<(Vec<Arc<Transaction>>, RefusedTransactions), BuildError> {
+    let mut taken = Vec::with_capacity(transactions.len());
+    let mut refused = Vec::new();
+    // A sender whose transaction did not fit gives no later one to this block: its nonces would not follow.
+    let mut skipped = std::collections::HashSet::new();
+    let mut bytes = 0;
+    for transaction in transactions {
+        let gas_left = executor.gas_left();
+        let has_enough = !taken.is_empty() && gas_limit - gas_left >= enough_gas;
+        if has_enough || gas_left < MIN_TRANSACTION_GAS {
+            break;
+        }
+        if skipped.contains(&transaction.signer()) {
+            continue;
+        }
+        let length = transaction.encode_2718_len();
+        if bytes + length > MAX_BLOCK_BYTES {
+            skipped.insert(transaction.signer());
+            continue;
+        }
+        match executor.execute(&transaction) {
+            Ok(_outcome) => {
+                bytes += length;
+                taken.push(transaction);
+            }
+            Err(ExecuteError::Refused(reason)) => {
+                skipped.insert(transaction.signer());
+                if !matches!(
+                    reason,
+                    Refused::BlockGas { .. } | Refused::FeeBelowBaseFee { .. }
+                ) {
+                    refused.push((transaction, reason));
+                }
+            }
+            Err(ExecuteError::Failed(error)) => return Err(error.into()),
+        }
+    }
+    Ok((taken, refused))
 }
 
 /// No transaction costs less.

@@ -177,6 +177,8 @@ pub struct Decided {
     pub(crate) requests: Vec<Bytes>,
     /// The set from the next height on, when it is another.
     pub(crate) next_set: Option<ValidatorSet>,
+    /// Whether it cites the hub as far ahead as one proof reaches, so that the next block may have to go on from there.
+    pub(crate) is_on_the_way: bool,
     pub(crate) prepared: state::Prepared,
     /// Bytes of the chain's rows with it, as a [`Quota`](crate::Quota) counts them.
     pub size: u64,

@@ -219,7 +219,7 @@ impl Engine {
     }
 
     /// Whether nothing of this chain is anywhere but in its rows, so that the engine can be dropped and made anew from them:
-    /// no height, no transaction that waits, no decided block on its way, no silence to be kept. Timers are the driver's to
+    /// no height, no transaction that waits, no vote for the next height, no decided block on its way, no silence to be kept. Timers are the driver's to
     /// look at.
     #[must_use]
     pub fn can_rest(&self) -> bool {
@@ -227,6 +227,11 @@ impl Engine {
             && self.silence.is_none()
             && !self.following.is_busy()
             && self.pool.read().is_empty()
+            && self
+                .ahead
+                .signers(self.head.header.number + 1)
+                .next()
+                .is_none()
             && (self.stands || !(self.named.is_due && self.is_validator()))
     }
 
@@ -502,6 +507,7 @@ impl Engine {
             requests,
             next_set,
             size,
+            is_on_the_way,
             ..
         } = decided;
         self.state.adopt(prepared);
@@ -512,7 +518,8 @@ impl Engine {
             height.cause
         });
         let mut call = Call::at(now_ms);
-        self.advance_pool(&block, cause, next_set.is_some(), &mut call);
+        let serves_handover = next_set.is_some() || is_on_the_way;
+        self.advance_pool(&block, cause, serves_handover, &mut call);
         self.head = Head {
             hash: block.hash,
             header: block.header.clone(),
@@ -526,7 +533,8 @@ impl Engine {
         self.following.reached(number);
         self.tell_readers(&mut call);
         self.take_over(&requests, next_set, &mut call);
-        if cause == Cause::Handover {
+        // Where the hub's own set changed often since the parent's citation, a handover takes several blocks.
+        if cause == Cause::Handover && !is_on_the_way {
             self.wait_for_handover(&mut call);
         }
         self.end_silence();
@@ -536,7 +544,13 @@ impl Engine {
     }
 
     /// Forgets what the block holds, and charges for it.
-    fn advance_pool(&mut self, block: &Block, cause: Cause, hands_over: bool, call: &mut Call) {
+    fn advance_pool(
+        &mut self,
+        block: &Block,
+        cause: Cause,
+        serves_handover: bool,
+        call: &mut Call,
+    ) {
         let mut next: HashMap<Address, u64> = HashMap::new();
         for (transaction, sender) in block.body.transactions.iter().zip(&block.senders) {
             next.insert(*sender, transaction.nonce() + 1);
@@ -546,7 +560,7 @@ impl Engine {
             pool.advance(sender, nonce);
         }
         let outcome = Outcome {
-            is_empty: block.body.transactions.is_empty() && !hands_over,
+            is_empty: block.body.transactions.is_empty() && !serves_handover,
             is_left_out: matches!(cause, Cause::Transaction(hash) if pool.get(&hash).is_some()),
         };
         if let Some((hash, after)) = self.waking.finished(cause, outcome) {
@@ -631,6 +645,7 @@ impl Engine {
             &mut batch,
         );
         let next_set = candidate.next_set().cloned();
+        let is_on_the_way = candidate.is_on_the_way();
         let Candidate {
             block,
             requests,
@@ -646,6 +661,7 @@ impl Engine {
             round: certificate.round,
             requests,
             next_set,
+            is_on_the_way,
             certificate,
         };
         call.push(Effect::Commit(Box::new(Commit { batch, decided })));

@@ -9,7 +9,7 @@ use alloy_consensus::{Block as AlloyBlock, BlockBody, Header, TxEnvelope, proofs
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes};
 use execution::{
-    BlockEnv, ExecuteError, ExecutionError, Executor, Ommer, Transaction, validate_form,
+    BlockEnv, ExecuteError, Executed, ExecutionError, Executor, Ommer, Transaction, validate_form,
 };
 use state::{State, StateError, ViewError};
 use store::tables::{Batch, Tables, TablesError};
@@ -179,20 +179,11 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
                 computed: computed.to_string(),
             })
         };
-    let transactions_root = proofs::calculate_transaction_root(&body.transactions);
+    let computed = proofs::calculate_transaction_root(&body.transactions);
     let found = &header.transactions_root;
-    same(
-        *found == transactions_root,
-        "transactionsRoot",
-        found,
-        &transactions_root,
-    )?;
-    same(
-        header.gas_used == executed.gas_used,
-        "gasUsed",
-        &header.gas_used,
-        &executed.gas_used,
-    )?;
+    same(*found == computed, "transactionsRoot", found, &computed)?;
+    let (found, computed) = (&header.gas_used, &executed.gas_used);
+    same(found == computed, "gasUsed", found, computed)?;
     let (found, computed) = (&header.receipts_root, &executed.receipts_root);
     same(found == computed, "receiptsRoot", found, computed)?;
     let (found, computed) = (&header.logs_bloom, &executed.logs_bloom);
@@ -206,11 +197,8 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
     {
         return Err(ImportError::Requests { number });
     }
-    if matches!(profile.lineage, Lineage::Causeway { .. }) && !profile.has_hub() {
-        let own = own_set::after(&executed).map_err(|_unnamed| ImportError::OwnSet { number })?;
-        if own.as_ref() != beside.as_ref().and_then(|beside| beside.set.as_ref()) {
-            return Err(ImportError::OwnSet { number });
-        }
+    if !names_its_set(profile, &executed, beside.as_deref()) {
+        return Err(ImportError::OwnSet { number });
     }
     let prepared = state.prepare(&view, number, &executed.changes)?;
     let (found, computed) = (&header.state_root, &prepared.root());
@@ -232,6 +220,15 @@ pub(crate) fn execute_recovered<T: AsRef<Transaction>>(
         prepared,
         beside,
     })
+}
+
+/// Whether the set that stands beside a block of a chain without a hub is what its own registry says, if it has one.
+fn names_its_set(profile: &Profile, executed: &Executed, beside: Option<&Beside>) -> bool {
+    if matches!(profile.lineage, Lineage::Foreign) || profile.has_hub() {
+        return true;
+    }
+    let stands = beside.and_then(|beside| beside.set.as_ref());
+    own_set::after(executed).is_ok_and(|own| own.as_ref() == stands)
 }
 
 /// What execution sees in a whole block.

@@ -46,3 +46,89 @@ pub(crate) fn after(executed: &Executed) -> Result<Option<ValidatorSet>, Unnamed
         _ => Err(Unnamed { hash }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope};
+    use alloy_primitives::{Address, Bloom, Log};
+    use state::{AccountChange, Changes};
+
+    use super::*;
+
+    fn set(bytes: &[u8]) -> ValidatorSet {
+        let validators = bytes.iter().map(|byte| Validator {
+            address: Address::repeat_byte(*byte),
+            power: 1,
+        });
+        ValidatorSet::new(validators.collect()).unwrap()
+    }
+
+    /// What `from` says of a set.
+    fn log(from: Address, set: &ValidatorSet) -> Log {
+        let validators = set.validators().iter().map(|one| one.address).collect();
+        Log {
+            address: from,
+            data: HubValidators { validators }.encode_log_data(),
+        }
+    }
+
+    /// A block that stores `hash` for the hub, if any, and has these logs.
+    fn block(hash: Option<B256>, logs: Vec<Log>) -> Executed {
+        let [slot, _] = slots(0);
+        let mut change = AccountChange {
+            info: None,
+            wiped: false,
+            storage: std::collections::BTreeMap::new(),
+        };
+        if let Some(hash) = hash {
+            change
+                .storage
+                .insert(U256::from_be_bytes(slot.0), hash.into());
+        }
+        let receipt = Receipt {
+            status: Eip658Value::Eip658(true),
+            cumulative_gas_used: 0,
+            logs,
+        };
+        Executed {
+            receipts: vec![ReceiptEnvelope::Eip1559(receipt.with_bloom())],
+            gas_used: 0,
+            blob_gas_used: 0,
+            logs_bloom: Bloom::ZERO,
+            receipts_root: B256::ZERO,
+            requests: alloy_eips::eip7685::Requests::default(),
+            changes: Changes {
+                accounts: [(REGISTRY, change)].into(),
+                ..Changes::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_block_names_the_set_that_the_registry_stores_and_tells() {
+        let (one, other) = (set(&[1, 2, 3, 4]), set(&[1, 2, 3, 5]));
+        let (registry, stranger) = (REGISTRY, Address::repeat_byte(9));
+        let named = |hash, logs| after(&block(hash, logs));
+        assert_eq!(named(None, vec![]), Ok(None));
+        // What is told without being stored is nothing.
+        assert_eq!(named(None, vec![log(registry, &one)]), Ok(None));
+        assert_eq!(
+            named(Some(one.hash()), vec![log(registry, &one)]),
+            Ok(Some(one.clone()))
+        );
+        // The last of several counts, as in storage.
+        let both = vec![log(registry, &other), log(registry, &one)];
+        assert_eq!(named(Some(one.hash()), both), Ok(Some(one.clone())));
+        let unnamed = Err(Unnamed { hash: one.hash() });
+        assert_eq!(named(Some(one.hash()), vec![]), unnamed);
+        assert_eq!(named(Some(one.hash()), vec![log(stranger, &one)]), unnamed);
+        assert_eq!(
+            named(Some(one.hash()), vec![log(registry, &other)]),
+            unnamed
+        );
+        let then_other = vec![log(registry, &one), log(registry, &other)];
+        assert_eq!(named(Some(one.hash()), then_other), unnamed);
+        let strangers_word = vec![log(registry, &one), log(stranger, &other)];
+        assert_eq!(named(Some(one.hash()), strangers_word), Ok(Some(one)));
+    }
+}

@@ -57,6 +57,27 @@ pub struct SenderState {
     pub cost: U256,
 }
 
+impl SenderState {
+    /// Whether a transaction with this nonce may wait.
+    fn admits(self, nonce: u64) -> Result<(), PoolError> {
+        let Self {
+            nonce: next,
+            balance,
+            cost,
+        } = self;
+        if nonce < next {
+            return Err(PoolError::NonceTooLow { next, nonce });
+        }
+        if nonce - next > MAX_NONCE_AHEAD {
+            return Err(PoolError::NonceTooHigh { next, nonce });
+        }
+        if cost > balance {
+            return Err(PoolError::InsufficientFunds { balance, cost });
+        }
+        Ok(())
+    }
+}
+
 /// Why a transaction may not wait here. The texts are those that client libraries look for.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
@@ -314,24 +335,7 @@ impl Pool {
         if bytes > MAX_TRANSACTION_BYTES {
             return Err(PoolError::TooLarge { bytes });
         }
-        if nonce < known.nonce {
-            return Err(PoolError::NonceTooLow {
-                next: known.nonce,
-                nonce,
-            });
-        }
-        if nonce - known.nonce > MAX_NONCE_AHEAD {
-            return Err(PoolError::NonceTooHigh {
-                next: known.nonce,
-                nonce,
-            });
-        }
-        if known.cost > known.balance {
-            return Err(PoolError::InsufficientFunds {
-                balance: known.balance,
-                cost: known.cost,
-            });
-        }
+        known.admits(nonce)?;
         let earlier = self
             .senders
             .get(&address)

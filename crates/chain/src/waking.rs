@@ -32,7 +32,7 @@ pub(crate) enum Cause {
 /// What became of a started height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// Whether the block has no transactions, and is no handover.
+    /// Whether the block has no transactions, and is no handover, nor on the way to one.
     pub(crate) is_empty: bool,
     /// Whether the transaction that was the cause still waits.
     pub(crate) is_left_out: bool,

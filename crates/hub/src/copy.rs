@@ -7,7 +7,7 @@ use chain::{Cited, Hub, Moment, ReadError, Reader};
 use state::{StateError, View, ViewError};
 use types::citation::{CertifiedHeader, MAX_HUB_BLOCKS, REGISTRY, hub_of, slots};
 use types::genesis::HubBlock;
-use types::{BlockRequests, ChainId, Citation, ValidatorSet};
+use types::{BlockRequests, Certificate, ChainId, Citation, ValidatorSet};
 
 use crate::{Registry, RegistryError};
 
@@ -87,8 +87,11 @@ impl OwnCopy {
         for number in [start].iter().chain(&on_the_way) {
             sets.push(set_after(&moment, *number)?);
         }
-        let to = on_the_way.iter().chain([&cited]);
-        let to = to.map(|number| certified(&moment, *number));
+        // Each is certified by the set after the one before.
+        let to = on_the_way.iter().chain([&cited]).zip(&sets);
+        let to: Vec<_> = to
+            .map(|(number, set)| proven(&moment, *number, set))
+            .collect::<Result<_, _>>()?;
         let view = moment.view(cited)?;
         let proof = view.proof(REGISTRY, &slots(n))?;
         let damaged = || CopyError::Damaged { number: cited };
@@ -101,7 +104,7 @@ impl OwnCopy {
                 certificate: alloy_primitives::Bytes::new(),
                 ..certified(&moment, start)?
             },
-            to: to.collect::<Result<_, _>>()?,
+            to,
             sets,
             account: alloy_rlp::encode(alloy_trie::TrieAccount::new(
                 account.nonce,
@@ -196,6 +199,18 @@ fn set_after(moment: &Moment, number: u64) -> Result<ValidatorSet, CopyError> {
     preimage
         .and_then(|preimage| alloy_rlp::decode_exact(&preimage).ok())
         .ok_or(CopyError::Damaged { number })
+}
+
+/// The block with as many signatures as prove it: a proof of many blocks has to stay below
+/// [`MAX_CITATION_BYTES`](types::citation::MAX_CITATION_BYTES).
+fn proven(moment: &Moment, number: u64, set: &ValidatorSet) -> Result<CertifiedHeader, CopyError> {
+    let whole = certified(moment, number)?;
+    let certificate = Certificate::decode(&whole.certificate)
+        .map_err(|_malformed| CopyError::Damaged { number })?;
+    Ok(CertifiedHeader {
+        certificate: certificate.of_quorum(set).encode().into(),
+        ..whole
+    })
 }
 
 fn certified(moment: &Moment, number: u64) -> Result<CertifiedHeader, CopyError> {

@@ -69,7 +69,7 @@ impl Options {
         }
     }
 
-    /// For a city of a network: the last 8,192 blocks of history.
+    /// For a city of a network: the last 8,192 blocks of history of each application, and the hub's whole history.
     #[must_use]
     pub fn city(clock: Arc<dyn Clock>) -> Self {
         Self {

@@ -144,6 +144,18 @@ impl NodeMetrics {
             "Messages of other cities for which a slow chain had no room; it is told what it missed",
             self.lost.clone(),
         );
+        self.register_times(registry);
+        if let Some(links) = &self.links {
+            registry.register_collector(Box::new(LinkFigures(links.clone())));
+        }
+        let store = Store {
+            log: Arc::clone(&self.log),
+            tables: Arc::clone(&self.tables),
+        };
+        registry.register_collector(Box::new(store));
+    }
+
+    fn register_times(&self, registry: &mut Registry) {
         let mut timed = |name: &str, help: &str, metric: &Seconds| {
             registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
         };
@@ -168,14 +180,6 @@ impl NodeMetrics {
             "Writing the rows of one block",
             &self.commit,
         );
-        if let Some(links) = &self.links {
-            registry.register_collector(Box::new(LinkFigures(links.clone())));
-        }
-        let store = Store {
-            log: Arc::clone(&self.log),
-            tables: Arc::clone(&self.tables),
-        };
-        registry.register_collector(Box::new(store));
     }
 
     /// The metrics of one chain. The first chains of a process have labels of their own; those of all others are added up
@@ -277,6 +281,10 @@ impl ChainMetrics {
 
     /// The chain's rows have so many bytes.
     pub(crate) fn holds(&self, bytes: u64) {
+        // Chains without labels of their own have no size together.
+        if self.labels.chain == 0 {
+            return;
+        }
         self.all
             .size
             .get_or_create(&self.labels)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chain::{Effect, Engine, Entry, Genesis, Pool, Reader, Recovery};
 use consensus::Timeouts;
 use parking_lot::RwLock;
+use state::History;
 use tokio::sync::{Notify, mpsc};
 use types::ChainId;
 
@@ -85,11 +86,16 @@ pub(crate) fn recovery(common: &Common, genesis: &Genesis) -> Result<Recovery, S
         None => options.branch_cache_bytes,
         Some(_) => options.application_cache_bytes,
     };
+    // A chain that was away for long cites the hub from where it left off, at each 64th of its handovers.
+    let history = match genesis.creator {
+        None => History::All,
+        Some(_) => options.history,
+    };
     Recovery::begin(
         genesis,
         config(common, genesis),
         Arc::clone(&common.tables),
-        options.history,
+        history,
         cache_bytes,
     )
     .map_err(|source| StartError::Recovery { chain_id, source })

@@ -72,7 +72,7 @@ impl Bench {
 
     fn commit(&mut self, number: u64, prepared: Prepared) -> [Duration; 2] {
         let mut batch = Batch::default();
-        let ((), write) = timed(|| self.state.write(&prepared, &mut batch));
+        let (_grown, write) = timed(|| self.state.write(&prepared, &mut batch));
         self.tables
             .commit(batch)
             .expect("simulated tables take every commit");

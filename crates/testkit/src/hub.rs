@@ -46,7 +46,8 @@ pub struct SimulatedHub {
     domain: Domain,
     n: u64,
     start_ms: u64,
-    rows: Vec<Row>,
+    /// By number; those that were jumped over are not there.
+    rows: BTreeMap<u64, Row>,
     numbers: HashMap<B256, u64>,
     states: Vec<State>,
     /// Keys that are the hub's validators by turns.
@@ -56,6 +57,8 @@ pub struct SimulatedHub {
     /// Sets that were named for the chain.
     named: BTreeMap<B256, ValidatorSet>,
     record_hash: B256,
+    /// How many blocks before the latest one can still be proven to hold something.
+    history: u64,
 }
 
 /// A leaf's way from the root, with the root.
@@ -134,16 +137,28 @@ impl SimulatedHub {
             domain: Domain::new(hub, domain.network_id),
             n,
             start_ms,
-            rows: Vec::new(),
+            rows: BTreeMap::new(),
             numbers: HashMap::new(),
             states: vec![state(n, [set.hash(), record_hash])],
             signers: vec![keys(100), keys(110)],
             handovers: Vec::new(),
             named: BTreeMap::from([(set.hash(), set)]),
             record_hash,
+            history: u64::MAX,
         };
-        it.push_row(0, 0, 1);
+        let first = Row {
+            hash: B256::ZERO,
+            state: 0,
+            signers: 0,
+            from_height: 1,
+        };
+        it.put_row(0, first);
         it
+    }
+
+    /// Forgets the states of blocks that are further behind the latest one than this, as a copy with bounded history does.
+    pub const fn keep_history(&mut self, blocks: u64) {
+        self.history = blocks;
     }
 
     /// The network.
@@ -153,9 +168,14 @@ impl SimulatedHub {
     }
 
     /// The latest block's number.
+    ///
+    /// # Panics
+    ///
+    /// Never: block 0 is there from the beginning.
     #[must_use]
     pub fn height(&self) -> u64 {
-        self.rows.len() as u64 - 1
+        let last = self.rows.last_key_value();
+        *last.expect("block 0 is there").0
     }
 
     /// A block as chains cite it.
@@ -179,6 +199,13 @@ impl SimulatedHub {
         &self.named[&self.states[self.row(number).state].hashes[0]]
     }
 
+    /// How many of its own handovers are after a block.
+    #[must_use]
+    pub fn handovers_after(&self, number: u64) -> usize {
+        let up_to = self.handovers.partition_point(|at| *at <= number);
+        self.handovers.len() - up_to
+    }
+
     /// A set that was named, by its hash.
     #[must_use]
     pub fn named(&self, hash: B256) -> Option<&ValidatorSet> {
@@ -189,8 +216,26 @@ impl SimulatedHub {
     pub fn grow(&mut self, blocks: u64) {
         for _ in 0..blocks {
             let last = self.row(self.height());
-            self.push_row(last.state, last.signers, last.from_height);
+            self.push_row(last);
         }
+    }
+
+    /// Is so many blocks further at once, of which only the last one is made, and the handovers where the hub's validators
+    /// take turns every so many blocks. Nobody who follows certificates sees a difference.
+    ///
+    /// # Panics
+    ///
+    /// When that is no block at all.
+    pub fn jump(&mut self, blocks: u64, turn: Option<u64>) {
+        let end = self.height() + blocks;
+        assert!(blocks > 0, "a jump goes on");
+        while let Some(turn) = turn.map(|turn| self.height() + turn)
+            && turn < end
+        {
+            self.put_row(turn - 1, self.row(self.height()));
+            self.hand_over();
+        }
+        self.put_row(end, self.row(self.height()));
     }
 
     /// Makes a block whose state holds this set for the chain.
@@ -198,8 +243,10 @@ impl SimulatedHub {
         let hash = set.hash();
         self.named.insert(hash, set);
         self.states.push(state(self.n, [hash, self.record_hash]));
-        let last = self.row(self.height());
-        self.push_row(self.states.len() - 1, last.signers, last.from_height);
+        self.push_row(Row {
+            state: self.states.len() - 1,
+            ..self.row(self.height())
+        });
     }
 
     /// Makes a block that names other validators of the hub.
@@ -207,11 +254,15 @@ impl SimulatedHub {
         let last = self.row(self.height());
         let number = self.height() + 1;
         self.handovers.push(number);
-        self.push_row(last.state, 1 - last.signers, number + 1);
+        self.push_row(Row {
+            signers: 1 - last.signers,
+            from_height: number + 1,
+            ..last
+        });
     }
 
     fn row(&self, number: u64) -> Row {
-        self.rows[usize::try_from(number).expect("a number of a block")]
+        self.rows[&number]
     }
 
     /// A tenth of a second from block to block.
@@ -219,17 +270,14 @@ impl SimulatedHub {
         self.start_ms + number * 100
     }
 
-    fn push_row(&mut self, state: usize, signers: usize, from_height: u64) {
-        let number = self.rows.len() as u64;
-        let row = Row {
-            hash: B256::ZERO,
-            state,
-            signers,
-            from_height,
-        };
-        self.rows.push(row);
+    fn push_row(&mut self, row: Row) {
+        self.put_row(self.height() + 1, row);
+    }
+
+    fn put_row(&mut self, number: u64, row: Row) {
+        self.rows.insert(number, row);
         let hash = self.header(number).hash_slow();
-        self.rows[usize::try_from(number).expect("a number of a block")].hash = hash;
+        self.rows.insert(number, Row { hash, ..row });
         self.numbers.insert(hash, number);
     }
 
@@ -246,9 +294,10 @@ impl SimulatedHub {
         let row = self.row(number);
         let ms = self.ms(number);
         Header {
-            parent_hash: number
-                .checked_sub(1)
-                .map_or(B256::ZERO, |before| self.row(before).hash),
+            parent_hash: number.checked_sub(1).map_or(B256::ZERO, |before| {
+                let row = self.rows.get(&before);
+                row.map_or_else(|| keccak256(before.to_be_bytes()), |row| row.hash)
+            }),
             number,
             state_root: self.states[row.state].root,
             timestamp: ms / 1_000,
@@ -264,7 +313,8 @@ impl SimulatedHub {
     }
 
     fn certified(&self, number: u64) -> CertifiedHeader {
-        let signers = &self.signers[self.row(number.saturating_sub(1)).signers];
+        let before = self.rows.range(..number).next_back();
+        let signers = &self.signers[before.map_or(0, |(_, row)| row.signers)];
         let hash = self.row(number).hash;
         let digest = self.domain.commit_hash(number, 0, hash);
         let mut signatures: Vec<_> = signers[..3]
@@ -300,7 +350,7 @@ impl SimulatedHub {
             None => newest,
         };
         on_the_way.retain(|number| *number < cited);
-        if cited <= start {
+        if cited <= start || newest - cited > self.history {
             return None;
         }
         let signing = [start].into_iter().chain(on_the_way.iter().copied());

@@ -26,6 +26,7 @@ mod phases;
 mod plan;
 mod random;
 mod registry;
+mod scenario;
 mod words;
 mod world;
 
@@ -75,6 +76,33 @@ pub struct Crash {
     pub end: End,
 }
 
+/// What happens to the hub, in place of what the seed says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// It goes on by a million blocks while the chain is parked, which then is woken.
+    Parked {
+        /// By a change of its cities; else by a transaction.
+        by_handover: bool,
+        /// After how many of its blocks the hub's own validators take turns, if they do.
+        turn: Option<u64>,
+        /// How many of the hub's latest blocks cities can prove to hold something, if not all.
+        history: Option<u64>,
+    },
+    /// It makes no block for an hour.
+    Halted,
+    /// It does not reach some cities for an hour, and its word does not come from them.
+    Partitioned,
+    /// It does not reach one city for an hour.
+    Unheard,
+    /// It suspends the chain and lets it go on, several times.
+    Suspended {
+        /// Whether the chain is parked now and then when it may be, as a city with many chains does it.
+        parks: bool,
+    },
+    /// Cities leave the chain and come back to it, while it is parked whenever it can be.
+    Returning,
+}
+
 /// What is to be simulated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -86,6 +114,8 @@ pub struct Options {
     pub calm: bool,
     /// With a hub, on which the chain's cities change, in place of what the seed says.
     pub changes: Option<bool>,
+    /// With a hub to which this happens.
+    pub scenario: Option<Scenario>,
     /// Faults of this kind alone.
     pub focus: Option<Focus>,
     /// A crash at a certain place.

@@ -136,15 +136,10 @@ impl Chain {
         self.tables.commit(batch).unwrap();
         if let Some(size) = &mut self.size {
             *size += grown - i64::try_from(again).unwrap();
-            let held = self
-                .rows(STATE)
-                .iter()
-                .map(|(key, row)| key.len() + row.len());
-            assert_eq!(
-                self.size,
-                Some(i64::try_from(held.sum::<usize>()).unwrap()),
-                "block {number}"
-            );
+            let rows = self.rows(STATE).into_iter();
+            let held: usize = rows.map(|(key, row)| key.len() + row.len()).sum();
+            let held = i64::try_from(held).unwrap();
+            assert_eq!(self.size, Some(held), "block {number}");
         }
         self.state.adopt(prepared);
         self.head = Some(number);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use testkit::simulation::{self, Figures, Focus, Options, Outcome};
+use testkit::simulation::{self, Figures, Focus, Options, Outcome, Scenario};
 
 /// The last lines of a failing seed's trace that are printed.
 const LAST_LINES: usize = 200;
@@ -29,6 +29,9 @@ struct Arguments {
     /// Faults of one kind alone, or none.
     #[arg(long, value_enum)]
     focus: Option<Kind>,
+    /// What happens to the hub, in place of what each seed says of it.
+    #[arg(long, value_enum)]
+    scenario: Option<Hub>,
     /// A line for every event, on standard error.
     #[arg(long)]
     trace: bool,
@@ -61,6 +64,45 @@ impl Kind {
             Self::Clocks => Some(Focus::Clocks),
             Self::Byzantine => Some(Focus::Byzantine),
             Self::Changes => Some(Focus::Changes),
+        }
+    }
+}
+
+/// Scenarios by name.
+#[derive(Clone, Copy, ValueEnum)]
+enum Hub {
+    ParkedTransaction,
+    ParkedHandover,
+    ParkedTransactionTurns,
+    ParkedHandoverTurns,
+    Halted,
+    Partitioned,
+    Unheard,
+    Suspended,
+    SuspendedAndParked,
+    Returning,
+}
+
+impl Hub {
+    fn scenario(self) -> Scenario {
+        /// Blocks from turn to turn: the registry's.
+        const TURN: Option<u64> = Some(1_024);
+        let parked = |by_handover, turn| Scenario::Parked {
+            by_handover,
+            turn,
+            history: None,
+        };
+        match self {
+            Self::ParkedTransaction => parked(false, None),
+            Self::ParkedHandover => parked(true, None),
+            Self::ParkedTransactionTurns => parked(false, TURN),
+            Self::ParkedHandoverTurns => parked(true, TURN),
+            Self::Halted => Scenario::Halted,
+            Self::Partitioned => Scenario::Partitioned,
+            Self::Unheard => Scenario::Unheard,
+            Self::Suspended => Scenario::Suspended { parks: false },
+            Self::SuspendedAndParked => Scenario::Suspended { parks: true },
+            Self::Returning => Scenario::Returning,
         }
     }
 }
@@ -109,6 +151,7 @@ fn options(arguments: &Arguments, seed: u64) -> Options {
         calm: matches!(arguments.focus, Some(Kind::Nothing)),
         focus: arguments.focus.and_then(Kind::focus),
         changes: matches!(arguments.focus, Some(Kind::Changes)).then_some(true),
+        scenario: arguments.scenario.map(Hub::scenario),
         trace: arguments.trace,
         ..Options::default()
     }

@@ -35,6 +35,8 @@ pub(super) struct City {
     pub(super) runs: bool,
     /// Whether it may join the chain later.
     pub(super) is_spare: bool,
+    /// Whether it was one of the chain's and left.
+    pub(super) left: bool,
     /// Its copy of the hub.
     pub(super) hub: Option<Arc<dyn chain::Hub>>,
     pub(super) clock: Clock,
@@ -70,6 +72,8 @@ pub(super) enum Input {
     Submitted(Vec<Transaction>),
     /// The hub has moved, and names these.
     HubMoved(BTreeSet<Address>),
+    /// The chain stands still, or goes on, as this life is told.
+    Stand,
 }
 
 /// One life of a city.
@@ -85,6 +89,10 @@ pub(super) struct Living {
     pub(super) is_syncing: bool,
     pub(super) timers: BTreeMap<TimerKey, (u64, Timer)>,
     pub(super) next_timer: u64,
+    /// Whether it is told that the chain stands still.
+    pub(super) stands: bool,
+    /// Whether the chain is parked: its engine is made anew for whatever comes next.
+    pub(super) rests: bool,
     /// When it looks whether a height is due.
     pub(super) wakes_at: Option<Duration>,
 }
@@ -143,6 +151,19 @@ impl City {
             .map_err(|error| other(&error))?;
         self.recover(recovery, log, tables, entries, now)
             .map_err(NoStart::Other)
+    }
+
+    /// Opens a parked chain again, from its rows and what the log has of it.
+    pub(super) fn open_again(&mut self, genesis: &Genesis, now: Duration) -> Result<(), String> {
+        let Some(living) = self.living.take() else {
+            return Ok(());
+        };
+        let Living { log, tables, .. } = living;
+        let entries = read(&*log)?;
+        let (on, history) = (Arc::clone(&tables), History::All);
+        let recovery =
+            Recovery::begin(genesis, self.config(), on, history, CACHE_BYTES).map_err(in_words)?;
+        self.recover(recovery, log, tables, entries, now)
     }
 
     /// Starts anew in the process that lives: what its engine held in memory is gone, and nothing else.
@@ -205,6 +226,8 @@ impl City {
             is_syncing: false,
             timers: BTreeMap::new(),
             next_timer: 0,
+            stands: false,
+            rests: false,
             wakes_at: None,
         });
         Ok(())

@@ -17,6 +17,9 @@ use super::End;
 use super::city::{Input, NoStart};
 use super::world::{Event, Phase, World};
 
+/// So many hub blocks from one citation to the next are worth counting.
+const FAR: u64 = 1_000_000;
+
 /// What to do after an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
@@ -122,9 +125,41 @@ impl World {
 
     /// Gives a city something to take in.
     pub(super) fn put(&mut self, city: usize, input: Input) {
+        // What opens it is taken in before it may be parked again.
+        let parks_one_in = std::mem::take(&mut self.plan.parks_one_in);
+        self.unpark(city);
+        self.plan.parks_one_in = parks_one_in;
         if let Some(living) = &mut self.cities[city].living {
             living.inbox.push_back(input);
             self.work(city);
+        }
+    }
+
+    /// Opens a chain that is parked.
+    fn unpark(&mut self, city: usize) {
+        let it = &mut self.cities[city];
+        if !it.living.as_ref().is_some_and(|living| living.rests) {
+            return;
+        }
+        self.figures.count("parked chain opened");
+        match it.open_again(&self.genesis, self.now) {
+            Ok(()) => self.tell_of_hub(city),
+            Err(why) => self.fail(Some(city), "recovery", &why),
+        }
+    }
+
+    /// Parks a chain that has nothing to do, as often as the plan says.
+    fn park(&mut self, city: usize) {
+        let one_in = self.plan.parks_one_in;
+        let Some(living) = &mut self.cities[city].living else {
+            return;
+        };
+        // As the program does it, a chain that this city joins, or that has another set than the hub, is kept awake.
+        let engine = &living.engine;
+        let is_held = !engine.is_validator() || !engine.is_settled();
+        let may = one_in > 0 && !is_held && living.timers.is_empty() && engine.can_rest();
+        if may && !living.rests && self.random.chance(1, one_in) {
+            living.rests = true;
         }
     }
 
@@ -144,6 +179,7 @@ impl World {
         while self.failure.is_none()
             && let Some(living) = &mut self.cities[city].living
             && !living.is_syncing
+            && !living.rests
         {
             if let Some(effect) = living.work.pop_front() {
                 match self.perform(city, effect) {
@@ -171,6 +207,7 @@ impl World {
             let text = format!("parked, with timers {:?}", living.timers.values());
             self.fail(Some(city), "idle", &text);
         }
+        self.park(city);
     }
 
     /// Gives an input to the engine.
@@ -179,7 +216,9 @@ impl World {
         let from = match &input {
             Input::Received(from, _) => self.cities[*from].address,
             Input::Connected(peer) => self.cities[*peer].address,
-            Input::Timer(_) | Input::Submitted(_) | Input::HubMoved(_) => self.cities[city].address,
+            Input::Timer(_) | Input::Submitted(_) | Input::HubMoved(_) | Input::Stand => {
+                self.cities[city].address
+            }
         };
         let Some(living) = &mut self.cities[city].living else {
             return;
@@ -189,6 +228,11 @@ impl World {
             Input::Received(_, message) => engine.receive(from, message, now_ms),
             Input::Connected(_) => Ok(engine.connected(from)),
             Input::HubMoved(named) => Ok(engine.hub_moved(named)),
+            Input::Stand if living.stands => {
+                engine.stand_still();
+                Ok(Vec::new())
+            }
+            Input::Stand => engine.go_on(now_ms),
             Input::Timer(timer) => engine.timer(timer, now_ms),
             Input::Submitted(transactions) => {
                 let admitted = engine.admit(transactions, now_ms);
@@ -474,6 +518,16 @@ impl World {
                 &format!("block {number} is not proven"),
             );
         }
+        let still_since = self.registry.as_ref().and_then(|it| it.still_since);
+        if let Some(since) = still_since
+            && self
+                .plan
+                .prompt
+                .is_some_and(|prompt| self.now > since + prompt)
+        {
+            let text = format!("block {number} of a chain that stands since {since:?}");
+            self.fail(Some(city), "suspension", &text);
+        }
         if let Err(text) = self.check_requests(block) {
             self.fail(Some(city), "validity", &text);
         }
@@ -502,6 +556,9 @@ impl World {
                 let at = hub.number(cited).ok_or("no hub block is cited")?;
                 if at < self.cited {
                     return Err(format!("it cites {at} after {}", self.cited));
+                }
+                if at - self.cited >= FAR {
+                    self.figures.count("citation far ahead of the one before");
                 }
                 self.cited = at;
                 hub.held(at).clone()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use store::simulated::Disk;
 
 use super::byzantine::Known;
@@ -108,6 +109,10 @@ impl World {
                 self.due.push(*transaction.hash());
             }
         }
+        if let Some(prompt) = self.plan.prompt {
+            let hashes = transactions.iter().map(|one| *one.hash()).collect();
+            self.at(self.now + prompt, Event::Expect(hashes));
+        }
         let first = self.random.index(living.len());
         for copy in 0..submission.copies.min(living.len()) {
             let city = living[(first + copy) % living.len()];
@@ -121,6 +126,25 @@ impl World {
         }
     }
 
+    /// These transactions had time enough.
+    pub(super) fn expect(&mut self, hashes: &[B256]) {
+        let late = hashes
+            .iter()
+            .find(|hash| !self.checks.mined.contains_key(*hash));
+        let stood = self.registry.as_ref().is_some_and(|registry| {
+            // A city's copy is up to 20 s behind.
+            registry.stood_still(self.now, Duration::from_secs(40))
+        });
+        if late.is_some() && stood {
+            let again = self.now + Duration::from_secs(10);
+            return self.at(again, Event::Expect(hashes.to_vec()));
+        }
+        if let Some(hash) = late {
+            let text = format!("{hash} is in no block after {:?}", self.plan.prompt);
+            self.fail(None, "liveness", &text);
+        }
+    }
+
     /// Whether a city is one of the chain's for some time to come: what it takes from a client gets into a block.
     fn takes_transactions(&self, place: usize) -> bool {
         let leaving = self
@@ -128,7 +152,8 @@ impl World {
             .as_ref()
             .and_then(|registry| registry.change.as_ref()?.leaving);
         let living = self.cities[place].living.as_ref();
-        leaving != Some(place) && living.is_some_and(|living| living.engine.is_validator())
+        leaving != Some(place)
+            && living.is_some_and(|living| living.engine.is_validator() && !living.stands)
     }
 
     pub(super) fn mischief(&mut self, city: usize) {
@@ -169,6 +194,7 @@ impl World {
         self.tell(|| "all faults end".to_owned());
         self.phase = Phase::Healing;
         self.links.faulty = false;
+        self.heal_hub();
         for city in 0..self.cities.len() {
             let it = &mut self.cities[city];
             it.sync_takes = Duration::ZERO;

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::links::Quality;
 use super::random::Random;
 use super::registry::{self, HubStep};
-use super::{Crash, Focus, Options};
+use super::{Crash, Focus, Options, scenario};
 
 /// Everything that a seed decides at the beginning.
 #[derive(Debug)]
@@ -38,6 +38,14 @@ pub(super) struct Plan {
     pub(super) hub: Option<Vec<(Duration, HubStep)>>,
     /// Cities with something wrong that lasts, by place.
     pub(super) spoilt: Vec<usize>,
+    /// A chain that may rest is parked one time in so many; 0: never.
+    pub(super) parks_one_in: u64,
+    /// Whether cities that left may come back.
+    pub(super) returns: bool,
+    /// How many of the hub's latest blocks can be proven to hold something, if not all.
+    pub(super) hub_history: Option<u64>,
+    /// Within which time a transaction must be in a block even before the faults end, where there are none.
+    pub(super) prompt: Option<Duration>,
 }
 
 /// A city of the plan.
@@ -167,6 +175,7 @@ impl Plan {
             options
                 .changes
                 .unwrap_or_else(|| drawn || focus == Some(Focus::Changes))
+                || options.scenario.is_some()
         };
         let hub = has_hub.then(|| registry::steps(heal_at, &mut of_hub));
         if has_hub {
@@ -178,7 +187,7 @@ impl Plan {
         };
         let spoilt = cities.iter().enumerate().filter(is_spoilt);
         let spoilt = spoilt.map(|(place, _)| place).collect();
-        Self {
+        let plan = Self {
             cities,
             validators,
             quality,
@@ -191,6 +200,14 @@ impl Plan {
             load,
             hub,
             spoilt,
+            parks_one_in: 0,
+            returns: false,
+            hub_history: None,
+            prompt: None,
+        };
+        match options.scenario {
+            Some(scenario) => scenario::applied(scenario, calm, plan, options.seed),
+            None => plan,
         }
     }
 }

@@ -31,8 +31,22 @@ pub(super) enum HubStep {
     Change,
     /// So many blocks that do not concern the chain.
     Grow(u64),
+    /// So many at once, in which its own validators change as often as this.
+    Jump(u64, Option<u64>),
     /// The hub's own validators change.
     HandOver,
+    /// It makes no block any more.
+    Halt,
+    /// It makes blocks again.
+    GoOn,
+    /// Nothing of it reaches a city any more, nor it from there.
+    CutOff(usize),
+    /// The city hears of it again.
+    Rejoin(usize),
+    /// The chain's owner suspends it.
+    Suspend,
+    /// The chain's owner lets it go on.
+    Resume,
 }
 
 /// A change that is not over.
@@ -57,6 +71,17 @@ pub(super) struct Registry {
     set: ValidatorSet,
     /// Whom the hub names for the chain, from which of its blocks on.
     named: BTreeMap<u64, BTreeSet<Address>>,
+    /// Whether the chain is suspended, from which of the hub's blocks on.
+    suspended: BTreeMap<u64, bool>,
+    /// When it was let go on.
+    resumed: Option<Duration>,
+    /// Since when all honest cities that live know that it is suspended.
+    pub(super) still_since: Option<Duration>,
+    /// Whether it makes no block; then what was to happen to it.
+    is_halted: bool,
+    waiting: Vec<HubStep>,
+    /// Cities that hear nothing of it, by place.
+    cut_off: BTreeSet<usize>,
     /// Whether a look is on its way.
     looks: bool,
     ticks: u32,
@@ -79,6 +104,12 @@ impl Registry {
             change: None,
             set,
             named: BTreeMap::from([(0, BTreeSet::new())]),
+            suspended: BTreeMap::new(),
+            resumed: None,
+            still_since: None,
+            is_halted: false,
+            waiting: Vec::new(),
+            cut_off: BTreeSet::new(),
             looks: false,
             ticks: 0,
         }
@@ -86,6 +117,23 @@ impl Registry {
 
     fn height(&self) -> u64 {
         self.hub.read().height()
+    }
+
+    /// Whether the chain is suspended now.
+    fn is_suspended(&self) -> bool {
+        let latest = self.suspended.last_key_value();
+        latest.is_some_and(|(_, suspended)| *suspended)
+    }
+
+    /// The same, as far as a city knows.
+    fn is_suspended_to(&self, city: usize) -> bool {
+        let known = self.suspended.range(..=self.copies[city].seen());
+        known.last().is_some_and(|(_, suspended)| *suspended)
+    }
+
+    /// Whether the chain stands still, or did so until this long ago.
+    pub(super) fn stood_still(&self, now: Duration, within: Duration) -> bool {
+        self.is_suspended() || self.resumed.is_some_and(|at| now < at + within)
     }
 
     /// Whom the hub names for the chain, as far as a city knows.
@@ -115,10 +163,57 @@ impl World {
         let Some(registry) = &mut self.registry else {
             return;
         };
+        let needs_no_block = |step| {
+            use HubStep::{CutOff, GoOn, Halt, Rejoin};
+            matches!(step, Halt | GoOn | CutOff(_) | Rejoin(_))
+        };
+        if registry.is_halted && !needs_no_block(step) {
+            self.figures.count("hub halted: what waits for it");
+            return registry.waiting.push(step);
+        }
         match step {
+            HubStep::Halt => {
+                self.figures.count("hub halted");
+                registry.is_halted = true;
+                return;
+            }
+            HubStep::GoOn => return self.hub_goes_on(),
+            HubStep::CutOff(city) => {
+                self.figures.count("city cut off from the hub");
+                registry.cut_off.insert(city);
+                return;
+            }
+            HubStep::Rejoin(city) => {
+                registry.cut_off.remove(&city);
+                return self.hub_seen(city);
+            }
+            HubStep::Suspend => {
+                if registry.change.is_some() || registry.is_suspended() {
+                    return;
+                }
+                self.figures.count("chain suspended");
+                registry.hub.write().grow(1);
+                registry.suspended.insert(registry.height(), true);
+            }
+            HubStep::Resume => {
+                if !registry.is_suspended() {
+                    return;
+                }
+                registry.hub.write().grow(1);
+                registry.suspended.insert(registry.height(), false);
+                registry.resumed = Some(self.now);
+                registry.still_since = None;
+            }
             HubStep::Grow(blocks) => {
                 self.figures.count("hub blocks made at once");
                 registry.hub.write().grow(blocks);
+            }
+            HubStep::Jump(blocks, turn) => {
+                registry.hub.write().jump(blocks, turn);
+                self.figures.count("hub far ahead at once");
+                if self.all_are_parked() {
+                    self.figures.count("hub far ahead of a parked chain");
+                }
             }
             HubStep::HandOver => {
                 self.figures.count("hub's own handover");
@@ -129,11 +224,44 @@ impl World {
         self.spread();
     }
 
+    /// It makes blocks again: what waited happens.
+    fn hub_goes_on(&mut self) {
+        if let Some(registry) = &mut self.registry
+            && registry.is_halted
+        {
+            registry.is_halted = false;
+            for step in std::mem::take(&mut registry.waiting) {
+                self.hub(step);
+            }
+            self.look_at_registry_soon();
+        }
+    }
+
+    /// Whatever is wrong with the hub ends.
+    pub(super) fn heal_hub(&mut self) {
+        let Some(registry) = &self.registry else {
+            return;
+        };
+        for city in registry.cut_off.clone() {
+            self.hub(HubStep::Rejoin(city));
+        }
+        self.hub_goes_on();
+        self.hub(HubStep::Resume);
+    }
+
+    fn all_are_parked(&self) -> bool {
+        let living = self.cities.iter().filter_map(|city| city.living.as_ref());
+        living.into_iter().all(|living| living.engine.is_parked())
+    }
+
     /// The chain's owner asks for a change, if the one before is over.
     fn ask_for_change(&mut self) {
         let Some(registry) = self.registry.as_ref().filter(|it| it.change.is_none()) else {
             return;
         };
+        if registry.is_suspended() {
+            return;
+        }
         let set = registry.set.clone();
         let place = |address: Address| self.cities.iter().position(|city| city.address == address);
         let places: Vec<usize> = set
@@ -145,6 +273,7 @@ impl World {
             .cities
             .iter()
             .position(|city| city.is_spare && !city.runs && !city.gone);
+        let spare = spare.filter(|place| !registry.cut_off.contains(place));
         let kind = self.random.below(4);
         let joining = spare.filter(|_| kind != 0);
         let leaving = (kind != 1 || joining.is_none())
@@ -162,6 +291,9 @@ impl World {
             _ => "change: a city taken out",
         });
         if let Some(joining) = joining {
+            if self.cities[joining].left {
+                self.figures.count("change: a city came back");
+            }
             self.cities[joining].runs = true;
             let at = self.now + self.random.millis(10, 1_500);
             self.at(at, Event::Start { city: joining });
@@ -212,8 +344,12 @@ impl World {
         let Some(registry) = &self.registry else {
             return;
         };
+        if registry.cut_off.contains(&city) {
+            return;
+        }
         registry.copies[city].catch_up();
         self.tell_of_hub(city);
+        self.look_who_stands();
         self.look_at_registry_soon();
     }
 
@@ -223,6 +359,7 @@ impl World {
             return;
         };
         let mut named = registry.named_to(city);
+        let stands = registry.is_suspended_to(city);
         // As the program's follower does it: until the chain says what the registry says, it is told whom that names.
         let hub = registry.hub.read();
         let held = hub.held(registry.copies[city].seen());
@@ -230,9 +367,34 @@ impl World {
         if living.is_some_and(|living| **living.engine.validators() != *held) {
             named.extend(held.validators().iter().map(|one| one.address));
         }
+        let is_settled = living.is_some_and(|living| **living.engine.validators() == *held);
         drop(hub);
+        if let Some(living) = &mut self.cities[city].living {
+            if living.rests && is_settled {
+                // Nothing is opened for that; it is told when something else opens it.
+                living.stands = stands;
+                return;
+            }
+            if living.stands != stands {
+                living.stands = stands;
+                living.inbox.push_front(Input::Stand);
+            }
+        }
         named.remove(&self.cities[city].address);
         self.put(city, Input::HubMoved(named));
+    }
+
+    /// Since when everybody knows that the chain is suspended.
+    fn look_who_stands(&mut self) {
+        let honest = self.cities.iter().filter(|city| city.is_honest());
+        let mut living = honest.filter_map(|city| city.living.as_ref());
+        let all = living.all(|living| living.stands);
+        if let Some(registry) = &mut self.registry
+            && registry.is_suspended()
+            && all
+        {
+            registry.still_since.get_or_insert(self.now);
+        }
     }
 
     fn look_at_registry_soon(&mut self) {
@@ -293,10 +455,15 @@ impl World {
         let Some(change) = &mut registry.change else {
             return;
         };
+        if registry.is_halted {
+            return;
+        }
         let (joining, leaving, next) = (change.joining, change.leaving, change.next.clone());
+        let cut_off = registry.cut_off.clone();
         if !change.is_named {
             let holds = joining.is_none_or(|place| {
-                let living = self.cities[place].living.as_ref();
+                let hears = !cut_off.contains(&place);
+                let living = self.cities[place].living.as_ref().filter(|_| hears);
                 living.is_some_and(|living| living.engine.holds_chain())
             });
             if holds {
@@ -311,12 +478,13 @@ impl World {
             return;
         }
         // Whoever stays shows the handover block: it is not lost with whoever leaves.
-        let shows = |city: &City| {
-            let living = city.living.as_ref().filter(|_| city.is_honest());
+        let shows = |(place, city): (usize, &City)| {
+            let may = city.is_honest() && !cut_off.contains(&place);
+            let living = city.living.as_ref().filter(|_| may);
             let stays = next.get(city.address).is_some();
             stays && living.is_some_and(|living| **living.engine.validators() == next)
         };
-        if *self.checks.latest_set() != next || !self.cities.iter().any(shows) {
+        if *self.checks.latest_set() != next || !self.cities.iter().enumerate().any(shows) {
             return;
         }
         let Some(registry) = &mut self.registry else {
@@ -330,8 +498,13 @@ impl World {
         self.tell(|| "the hub is shown the handover".to_owned());
         if let Some(city) = leaving {
             self.forget_waiting(city);
+            let may_return = self.plan.returns && !self.spoilt.contains(&city);
             let it = &mut self.cities[city];
-            it.gone = true;
+            if may_return {
+                (it.runs, it.is_spare, it.left) = (false, true, true);
+            } else {
+                it.gone = true;
+            }
             it.living = None;
             it.life += 1;
             self.links.end(city);

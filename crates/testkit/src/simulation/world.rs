@@ -73,6 +73,8 @@ pub(super) enum Event {
     },
     /// What the registry has not settled is looked at.
     LookAtRegistry,
+    /// These must be in blocks by now.
+    Expect(Vec<B256>),
     /// A Byzantine city does something of its own accord.
     Mischief {
         city: usize,
@@ -153,7 +155,11 @@ fn registry(plan: &Plan, domain: &Domain, record: &Record) -> Option<Registry> {
     plan.hub.as_ref()?;
     let set = plan.validators.clone();
     let (start_ms, cities) = (record.genesis_ms, plan.cities.len());
-    Some(Registry::new(domain, set, record.hash(), start_ms, cities))
+    let registry = Registry::new(domain, set, record.hash(), start_ms, cities);
+    if let Some(blocks) = plan.hub_history {
+        registry.hub.write().keep_history(blocks);
+    }
+    Some(registry)
 }
 
 impl World {
@@ -174,6 +180,7 @@ impl World {
                 power: city.power,
                 runs: city.power > 0,
                 is_spare: city.is_spare,
+                left: false,
                 hub: registry
                     .as_ref()
                     .map(|it| std::sync::Arc::clone(&it.copies[place]) as _),
@@ -330,6 +337,7 @@ impl World {
             Event::Hub(step) => self.hub(step),
             Event::HubSeen { city } => self.hub_seen(city),
             Event::LookAtRegistry => self.look_at_registry(),
+            Event::Expect(hashes) => self.expect(&hashes),
             Event::Mischief { city } => self.mischief(city),
             Event::Heal => self.heal(),
             Event::Look => self.look(),
@@ -535,7 +543,8 @@ impl World {
             | Event::Heal
             | Event::Hub(_)
             | Event::HubSeen { .. }
-            | Event::LookAtRegistry => true,
+            | Event::LookAtRegistry
+            | Event::Expect(_) => true,
         };
         let ((at, _), event) = self.queue.iter().find(|(_, event)| happens(event))?;
         Some(format!("{event:?} at {at:?}"))
