@@ -135,7 +135,7 @@ test("a chain that has used up its bytes takes nothing more, answers, and keeps 
   // One block more than fits, at most.
   const [least, most] = [(BYTES / DATA) * 0.8, BYTES / DATA + 1];
   assert.ok(hashes.length >= least && hashes.length <= most, `${hashes.length} transactions`);
-  assert.match(refused?.message, /used up the bytes that it was given on this city, \d+ of 400000;/);
+  assert.match(refused?.message, /used up the bytes that it was given on this city, \d+ of 400000,/);
   for (const city of [1, 2, 3]) {
     const said = await give(city, hashes.length);
     assert.match(said.message, /used up the bytes/, `city ${city + 1}`);

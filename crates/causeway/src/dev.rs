@@ -43,7 +43,7 @@ pub(crate) struct Options {
     /// the cities host the applications that are placed on them, at /chain/ID.
     #[arg(long, conflicts_with_all = ["chain_id", "block_interval"])]
     hub: bool,
-    /// Hold applications to the gas and blocks a second that they were given, even while there is time to spare.
+    /// Hold applications to the gas and blocks a second that they were given, even while there is time and room to spare.
     #[arg(long, requires = "hub")]
     strict_capacity: bool,
     /// Print one line of JSON on standard output when ready, and nothing else.

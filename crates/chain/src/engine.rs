@@ -320,7 +320,7 @@ impl Engine {
         if self.named.is_due && self.silence.is_none() && self.waking.may_hand_over() {
             return Some((0, Cause::Handover));
         }
-        if self.quota.used_up_by(self.size).is_some() {
+        if self.pool.read().is_closed() {
             return None;
         }
         let transaction = self.cause_in_pool()?;

@@ -143,7 +143,7 @@ pub enum PoolError {
     SenderFull,
     /// The application has used up its bytes.
     #[error(
-        "the application has used up the bytes that it was given on this city, {held} of {given}; its owner can take more"
+        "the application has used up the bytes that it was given on this city, {held} of {given}, and the city has none to lend"
     )]
     UsedUp {
         /// Bytes of its rows.
@@ -220,14 +220,27 @@ pub struct Pool {
     arrivals: u64,
     /// How many wait, by city of entry.
     entries: BTreeMap<Address, usize>,
-    /// Nothing more enters.
+    /// Nothing more enters, unless more is lent.
     used_up: Option<UsedUp>,
+    /// Whether the city lends its bytes.
+    lends: bool,
 }
 
 impl Pool {
     /// Says whether the chain has used up its bytes, so that nothing more enters.
     pub(crate) const fn close(&mut self, used_up: Option<UsedUp>) {
         self.used_up = used_up;
+    }
+
+    /// Says whether the city has bytes to lend: then a chain that has used up its own goes on.
+    pub const fn lend(&mut self, lends: bool) {
+        self.lends = lends;
+    }
+
+    /// Whether the chain has used up its bytes, and is lent none.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.used_up.is_some() && !self.lends
     }
 
     /// How many wait.
@@ -329,7 +342,7 @@ impl Pool {
         if self.hashes.contains_key(&hash) {
             return Err(PoolError::Known);
         }
-        if let Some(used_up) = self.used_up {
+        if let Some(used_up) = self.used_up.filter(|_| !self.lends) {
             return Err(used_up.into());
         }
         if bytes > MAX_TRANSACTION_BYTES {

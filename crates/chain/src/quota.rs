@@ -4,8 +4,8 @@
 //! of others. Bytes are those of the chain's rows, keys and values, before they are compressed: headers, transactions,
 //! receipts, certificates, state and history. History counts as though all of it were kept, so what a city forgets makes
 //! no other room than another, and all cities of a chain come to nearly the same (certificates have more or fewer
-//! signatures). A chain that has used them up takes no transaction and begins no block but a handover's, until its owner
-//! takes more.
+//! signatures). A chain that has used them up takes no transaction and begins no block but a handover's, unless the city has
+//! bytes to lend.
 
 use crate::PoolError;
 

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::metrics::ChainMetrics;
 use crate::peers::{Others, Peers};
+use crate::spare::Spare;
 
 /// Submissions that are judged together.
 const TOGETHER: usize = 256;
@@ -75,6 +76,8 @@ pub(crate) struct Entrance {
     pub(crate) pooled: Arc<Notify>,
     /// Whether the chain takes nothing.
     pub(crate) stands: Arc<AtomicBool>,
+    /// Whether a chain that has used up its bytes may take more.
+    pub(crate) spare: Arc<Spare>,
 }
 
 impl Admission {
@@ -135,6 +138,7 @@ impl Entrance {
             }
             return Ok(());
         }
+        self.pool.write().lend(self.spare.has_room());
         let (mut transactions, mut answers) = (Vec::new(), Vec::with_capacity(incoming.len()));
         let mut relayed: BTreeMap<Address, Vec<Bytes>> = BTreeMap::new();
         for incoming in incoming {

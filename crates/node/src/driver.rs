@@ -257,7 +257,9 @@ impl Chain {
     /// When the next height may start; `None` when there is nothing to start it for.
     fn due(&mut self) -> Option<Instant> {
         let now_ms = self.outside.now_ms();
-        self.engine.lend(self.outside.common.spare.has(), now_ms);
+        let spare = &self.outside.common.spare;
+        self.engine.lend(spare.has(), now_ms);
+        self.engine.pool().write().lend(spare.has_room());
         let wait = Duration::from_millis(self.engine.due_ms()?.saturating_sub(now_ms));
         let wait = match self.engine.is_owing(now_ms) {
             true => wait.min(ASK_AGAIN),

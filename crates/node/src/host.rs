@@ -43,7 +43,8 @@ pub struct Options {
     pub awake_chains: usize,
     /// Bytes that the log may grow before it is trimmed.
     pub trim_after_bytes: u64,
-    /// Whether chains are held to the gas and blocks a second that the hub gave them even while the city has time to spare.
+    /// Whether chains are held to the gas and blocks a second that the hub gave them even while the city has time to spare, and
+    /// to their bytes while it has room.
     pub strict_capacity: bool,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -321,7 +322,15 @@ impl Host {
             None => Arc::new(NoPeers) as Arc<dyn Peers>,
         };
         let store = (Arc::clone(&log) as _, Arc::clone(&tables) as _);
-        let common = Common::new(store, Arc::clone(&key), peers, options, metrics, stopped);
+        let common = Common::new(
+            folder.path().to_owned(),
+            store,
+            Arc::clone(&key),
+            peers,
+            options,
+            metrics,
+            stopped,
+        );
         let hosting = Hosting::start(common, &genesis)?;
         let chain = hosting.first();
         if genesis.registry.is_some() && !options.only_read {

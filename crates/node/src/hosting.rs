@@ -13,6 +13,7 @@ mod over;
 mod replay;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -62,7 +63,7 @@ pub(crate) struct Common {
     pub(crate) named: Mutex<HashMap<u64, BTreeSet<Address>>>,
     /// What chains may take of this city. Written by whoever follows the registry.
     pub(crate) quotas: Mutex<HashMap<u64, Quota>>,
-    pub(crate) spare: Spare,
+    pub(crate) spare: Arc<Spare>,
     /// What is wrong with this city's clock.
     pub(crate) faults: Faults,
     /// What is kept in mind of chains that are over here.
@@ -71,8 +72,9 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Of this log and these tables.
+    /// Of this log and these tables, which are in `folder`.
     pub(crate) fn new(
+        folder: PathBuf,
         (log, tables): (Arc<dyn Log>, Arc<dyn Tables>),
         key: Arc<NodeKey>,
         peers: Arc<dyn Peers>,
@@ -91,7 +93,7 @@ impl Common {
             hub: Arc::default(),
             named: Mutex::default(),
             quotas: Mutex::default(),
-            spare: Spare::new(!options.strict_capacity),
+            spare: Arc::new(Spare::new(folder, !options.strict_capacity)),
             faults: Faults::default(),
             options: options.clone(),
             stop,

@@ -188,6 +188,7 @@ pub(crate) fn start_chain(
         others,
         pooled: Arc::clone(&pooled),
         stands: Arc::clone(&handle.stands),
+        spare: Arc::clone(&common.spare),
     };
     let admission = Admission {
         entrance: Arc::new(entrance),

@@ -1,11 +1,14 @@
-//! Whether a city has time to spare: then chains may take more of it than the hub gave them.
+//! Whether a city has time or room to spare: then chains may take more of it than the hub gave them.
 //!
 //! What is sold is a share, and what nobody uses is lent: a chain is held to its rate only while the process uses most of its
-//! cores. Looked at when a chain asks, and at most ten times a second; nothing runs for it.
+//! cores, and to its bytes only while most of the disk is full. Looked at when a chain asks, cores ten times a second at most and
+//! the disk once in ten seconds; nothing runs for it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::fs::statvfs;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
@@ -14,9 +17,18 @@ const LOOKS: Duration = Duration::from_millis(100);
 /// Above this part of all cores, a city has no time to spare.
 const BUSY: f64 = 0.75;
 
-/// A city's time.
+/// How long a look at the disk holds.
+const DISK_LOOKS: Duration = Duration::from_secs(10);
+/// Where less than this part of the disk is free, in percent, a city has no room to spare.
+const FREE_PERCENT: u64 = 25;
+
+/// A city's time, and its room.
 #[derive(Debug)]
 pub(crate) struct Spare {
+    /// The data folder.
+    folder: PathBuf,
+    /// When the disk was looked at, and whether it had room. A lock for the same reason as the other's.
+    disk: Mutex<Option<(Instant, bool)>>,
     /// Whether it is lent at all.
     lends: bool,
     cores: f64,
@@ -32,9 +44,11 @@ struct Look {
 }
 
 impl Spare {
-    pub(crate) fn new(lends: bool) -> Self {
+    pub(crate) fn new(folder: PathBuf, lends: bool) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            folder,
+            disk: Mutex::new(None),
             lends,
             // A machine has fewer than 2^32 cores.
             cores: f64::from(u32::try_from(cores).unwrap_or(u32::MAX)),
@@ -43,6 +57,23 @@ impl Spare {
                 used: processor_time(),
                 is_spare: true,
             }),
+        }
+    }
+
+    /// Whether there are bytes to lend. A disk that cannot be asked has none.
+    pub(crate) fn has_room(&self) -> bool {
+        if !self.lends {
+            return false;
+        }
+        let mut disk = self.disk.lock();
+        match *disk {
+            Some((at, has_room)) if at.elapsed() < DISK_LOOKS => has_room,
+            _ => {
+                let has_room =
+                    statvfs(&self.folder).is_ok_and(|it| is_roomy(it.f_bavail, it.f_blocks));
+                *disk = Some((Instant::now(), has_room));
+                has_room
+            }
         }
     }
 
@@ -72,6 +103,11 @@ impl Look {
     }
 }
 
+/// Of this many blocks of a disk so many are free.
+fn is_roomy(free: u64, all: u64) -> bool {
+    u128::from(free) * 100 >= u128::from(all) * u128::from(FREE_PERCENT)
+}
+
 /// Of all threads of the process.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -86,7 +122,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Look, Spare};
+    use super::{Look, Spare, is_roomy};
 
     #[test]
     fn time_is_spare_below_three_quarters_of_all_cores() {
@@ -108,7 +144,21 @@ mod tests {
 
     #[test]
     fn who_does_not_lend_has_none() {
-        assert!(!Spare::new(false).has());
-        assert!(Spare::new(true).has(), "nothing was measured yet");
+        let spare = |lends| Spare::new(std::env::temp_dir(), lends);
+        assert!(!spare(false).has() && !spare(false).has_room());
+        assert!(spare(true).has(), "nothing was measured yet");
+    }
+
+    #[test]
+    fn room_is_spare_while_a_quarter_of_the_disk_is_free() {
+        for (free, all, roomy) in [
+            (25, 100, true),
+            (24, 100, false),
+            (0, 1, false),
+            (u64::MAX, u64::MAX, true),
+        ] {
+            assert_eq!(is_roomy(free, all), roomy, "{free} of {all}");
+        }
+        assert!(!Spare::new("/no/such/folder".into(), true).has_room());
     }
 }

@@ -100,9 +100,15 @@ fn a_chain_that_used_up_its_bytes_takes_nothing_until_it_is_given_more() {
     admit(&mut it, 1).unwrap();
     assert_eq!(blocks(&mut it, &*tables), 1);
     admit(&mut it, 2).unwrap_err();
+    // What the city lends is no part of what was given.
+    it.pool().write().lend(true);
+    admit(&mut it, 2).unwrap();
+    assert_eq!(blocks(&mut it, &*tables), 1);
+    it.pool().write().lend(false);
+    admit(&mut it, 3).unwrap_err();
     // Zero is no bound.
     give(&mut it, 0);
-    admit(&mut it, 2).unwrap();
+    admit(&mut it, 3).unwrap();
     assert_eq!(blocks(&mut it, &*tables), 1);
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct CityConfig {
     pub(crate) rpc: Option<RpcConfig>,
     /// `metrics.listen`: the address where metrics for Prometheus are served, under `/metrics`.
     pub(crate) metrics: Option<SocketAddr>,
-    /// `strict_capacity`: whether applications take no more than was sold to them even while the city has time to spare.
+    /// `strict_capacity`: whether applications take no more than was sold to them even while the city has time and room to spare.
     pub(crate) strict_capacity: bool,
     /// `[endpoints]`: where to reach cities that moved since their card was signed, by the address on the card.
     pub(crate) endpoints: BTreeMap<Address, Endpoint>,
@@ -204,7 +204,7 @@ impl CityConfig {
             "# Configuration of a city, read at the start and on SIGHUP; on SIGHUP the city says what needs a restart.\n\n\
              # Where other cities connect, over QUIC (UDP).\nlisten = {}\n\n\
              # What to log, as `tracing` directives; holds at once on SIGHUP.\n# log = \"info\"\n\n\
-             # Whether applications take no more than was sold to them even while the city has time to spare.\n\
+             # Whether applications take no more than was sold to them even while the city has time and room to spare.\n\
              {}strict_capacity = true\n",
             quoted(&self.listen.to_string()),
             if self.strict_capacity { "" } else { "# " }
