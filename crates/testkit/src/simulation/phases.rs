@@ -151,8 +151,15 @@ impl World {
             .registry
             .as_ref()
             .and_then(|registry| registry.change.as_ref()?.leaving);
+        // Who came back believes that it votes until it holds the block with which it left.
+        let address = self.cities[place].address;
+        let is_out = self
+            .registry
+            .as_ref()
+            .is_some_and(|registry| !registry.has(address));
         let living = self.cities[place].living.as_ref();
         leaving != Some(place)
+            && !is_out
             && living.is_some_and(|living| living.engine.is_validator() && !living.stands)
     }
 

@@ -136,6 +136,11 @@ impl Registry {
         self.is_suspended() || self.resumed.is_some_and(|at| now < at + within)
     }
 
+    /// Whether this is one of the chain's cities, as far as the hub was shown.
+    pub(super) fn has(&self, address: Address) -> bool {
+        self.set.get(address).is_some()
+    }
+
     /// Whom the hub names for the chain, as far as a city knows.
     fn named_to(&self, city: usize) -> BTreeSet<Address> {
         let seen = self.copies[city].seen();
@@ -312,6 +317,8 @@ impl World {
             next,
             is_named: false,
         });
+        // Whoever is to teach the one that joins has to know who that is.
+        self.spread();
         self.look_at_registry_soon();
     }
 
