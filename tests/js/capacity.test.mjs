@@ -98,56 +98,63 @@ test(
   },
 );
 
-test("a chain that has used up its bytes takes nothing more, answers, and keeps no other from going on", PROGRAM, async () => {
-  const wallet = new NonceManager(new Wallet(ready.accounts[0].private_key, provider));
-  const registry = new Contract(APPLICATIONS, artifact("hub/Applications").abi, wallet);
-  const owner = ready.accounts[0].address;
-  const full = await place(registry, specification(owner, "full", [1, 2, 3, 4], { bytesStored: BYTES }));
-  const calm = await place(registry, specification(owner, "quiet", [1, 2, 3, 4]));
-  const [chain, neighbour] = [full, calm].map(({ chainId }) => chainAt(chainId, 0));
-  for (const one of [chain, neighbour]) {
-    await until("the chain is there", () => one.call("eth_chainId").catch(() => undefined));
-  }
-  const signer = new Wallet(ready.accounts[6].private_key);
-  /** Gives a transaction of much data to a city; the receipt, or why it was refused. */
-  const give = async (city, nonce) => {
-    const raw = await signer.signTransaction({
-      chainId: full.chainId,
-      nonce,
-      gasLimit: 21_000 + 40 * DATA,
-      gasPrice: 0,
-      to: owner,
-      type: 0,
-      data: `0x${"5a".repeat(DATA)}`,
-    });
-    const hash = await chainAt(full.chainId, city)
-      .call("eth_sendRawTransaction", raw)
-      .catch((error) => error);
-    return hash instanceof Error ? hash : chain.receipt(hash);
-  };
-  const hashes = [];
-  let refused;
-  for (let nonce = 0; nonce < BYTES / DATA + 1 && !refused; nonce += 1) {
-    const given = await give(0, nonce);
-    if (given instanceof Error) refused = given;
-    else hashes.push(given.transactionHash);
-  }
-  // One block more than fits, at most.
-  const [least, most] = [(BYTES / DATA) * 0.8, BYTES / DATA + 1];
-  assert.ok(hashes.length >= least && hashes.length <= most, `${hashes.length} transactions`);
-  assert.match(refused?.message, /used up the bytes that it was given on this city, \d+ of 400000,/);
-  for (const city of [1, 2, 3]) {
-    const said = await give(city, hashes.length);
-    assert.match(said.message, /used up the bytes/, `city ${city + 1}`);
-  }
-  const height = await chain.height();
-  const last = await chain.call("eth_getTransactionByHash", hashes.at(-1));
-  assert.equal(Number(last.blockNumber), height);
-  assert.equal(await chain.call("eth_getTransactionCount", signer.address, "latest"), `0x${hashes.length.toString(16)}`);
+test(
+  "a chain that has used up its bytes takes nothing more, answers, and keeps no other from going on",
+  PROGRAM,
+  async () => {
+    const wallet = new NonceManager(new Wallet(ready.accounts[0].private_key, provider));
+    const registry = new Contract(APPLICATIONS, artifact("hub/Applications").abi, wallet);
+    const owner = ready.accounts[0].address;
+    const full = await place(registry, specification(owner, "full", [1, 2, 3, 4], { bytesStored: BYTES }));
+    const calm = await place(registry, specification(owner, "quiet", [1, 2, 3, 4]));
+    const [chain, neighbour] = [full, calm].map(({ chainId }) => chainAt(chainId, 0));
+    for (const one of [chain, neighbour]) {
+      await until("the chain is there", () => one.call("eth_chainId").catch(() => undefined));
+    }
+    const signer = new Wallet(ready.accounts[6].private_key);
+    /** Gives a transaction of much data to a city; the receipt, or why it was refused. */
+    const give = async (city, nonce) => {
+      const raw = await signer.signTransaction({
+        chainId: full.chainId,
+        nonce,
+        gasLimit: 21_000 + 40 * DATA,
+        gasPrice: 0,
+        to: owner,
+        type: 0,
+        data: `0x${"5a".repeat(DATA)}`,
+      });
+      const hash = await chainAt(full.chainId, city)
+        .call("eth_sendRawTransaction", raw)
+        .catch((error) => error);
+      return hash instanceof Error ? hash : chain.receipt(hash);
+    };
+    const hashes = [];
+    let refused;
+    for (let nonce = 0; nonce < BYTES / DATA + 1 && !refused; nonce += 1) {
+      const given = await give(0, nonce);
+      if (given instanceof Error) refused = given;
+      else hashes.push(given.transactionHash);
+    }
+    // One block more than fits, at most.
+    const [least, most] = [(BYTES / DATA) * 0.8, BYTES / DATA + 1];
+    assert.ok(hashes.length >= least && hashes.length <= most, `${hashes.length} transactions`);
+    assert.match(refused?.message, /used up the bytes that it was given on this city, \d+ of 400000,/);
+    for (const city of [1, 2, 3]) {
+      const said = await give(city, hashes.length);
+      assert.match(said.message, /used up the bytes/, `city ${city + 1}`);
+    }
+    const height = await chain.height();
+    const last = await chain.call("eth_getTransactionByHash", hashes.at(-1));
+    assert.equal(Number(last.blockNumber), height);
+    assert.equal(
+      await chain.call("eth_getTransactionCount", signer.address, "latest"),
+      `0x${hashes.length.toString(16)}`,
+    );
 
-  const from = ready.accounts[9].address;
-  const sent = await neighbour.call("eth_sendTransaction", { from, to: from, value: "0x0" });
-  assert.equal((await neighbour.receipt(sent)).status, "0x1");
-  assert.equal(await chain.height(), height);
-  console.log(`${hashes.length} transactions of ${DATA} bytes in ${BYTES}`);
-});
+    const from = ready.accounts[9].address;
+    const sent = await neighbour.call("eth_sendTransaction", { from, to: from, value: "0x0" });
+    assert.equal((await neighbour.receipt(sent)).status, "0x1");
+    assert.equal(await chain.height(), height);
+    console.log(`${hashes.length} transactions of ${DATA} bytes in ${BYTES}`);
+  },
+);

@@ -127,7 +127,7 @@ test("an application is placed in one transaction, and takes transactions", PROG
 
 test("a change waits for a city that does not run, and is called off", PROGRAM, async () => {
   const { cities } = await done(["city", "list", "--place", "CN CAN"]);
-  const capacity = ["--gas-per-second", "1000000", "--bytes", "1000000000", "--blocks-per-second", "10"];
+  const capacity = ["--gas-per-second", "1000000", "--bytes", "10000000000", "--blocks-per-second", "10"];
   await done(["city", "offer", `${cities[0].id}`, ...capacity], authority(5));
   const before = await done(["app", "show", "demo"]);
   assert.equal(before.change, null);
@@ -229,8 +229,11 @@ test("cities change by command while transactions flow, and nothing is lost", PR
 
 test("applications go on while the hub stands still, and what waited for it is done", PROGRAM, async () => {
   const create = ["app", "create", "--name", "without-the-hub", "--cities", "CN SHA,CN HFE,CN CAN"];
-  // Of three cities none may fail.
-  const app = await done([...create, "--allow-concentration", "--yes"], authority(1));
+  // An hour of blocks of one transaction takes more bytes than are booked by default. Of three cities none may fail.
+  const app = await done(
+    [...create, "--bytes", "1000000000", "--allow-concentration", "--yes"],
+    authority(1),
+  );
   await goesOn(app, [1, 4, 5]);
   const ids = await idsOf([1, 2, 3, 4]);
   const owner = network.city(1).address;

@@ -69,8 +69,11 @@ impl Spare {
         match *disk {
             Some((at, has_room)) if at.elapsed() < DISK_LOOKS => has_room,
             _ => {
-                let has_room =
-                    statvfs(&self.folder).is_ok_and(|it| is_roomy(it.f_bavail, it.f_blocks));
+                let has_room = statvfs(&self.folder).is_ok_and(|it| {
+                    // What is kept for the administrator is neither used nor free.
+                    let used = it.f_blocks.saturating_sub(it.f_bfree);
+                    is_roomy(it.f_bavail, used.saturating_add(it.f_bavail))
+                });
                 *disk = Some((Instant::now(), has_room));
                 has_room
             }
