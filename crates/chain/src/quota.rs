@@ -5,7 +5,7 @@
 //! receipts, certificates, state and history. History counts as though all of it were kept, so what a city forgets makes
 //! no other room than another, and all cities of a chain come to nearly the same (certificates have more or fewer
 //! signatures). A chain that has used them up takes no transaction and begins no block but a handover's, unless the city has
-//! bytes to lend.
+//! bytes to lend; what waits already goes into blocks that are made all the same. There is no way yet to give a chain more.
 
 use crate::PoolError;
 

@@ -22,6 +22,7 @@ use crate::handle::{ChainStatus, NewBlock, Status};
 use crate::hosting::Common;
 use crate::metrics::ChainMetrics;
 use crate::peers::{Others, ToChain};
+use crate::spare::DISK_LOOKS;
 
 /// Messages of other cities that one job takes from the mailbox.
 const MESSAGES_PER_JOB: usize = 64;
@@ -260,7 +261,13 @@ impl Chain {
         let spare = &self.outside.common.spare;
         self.engine.lend(spare.has(), now_ms);
         self.engine.pool().write().lend(spare.has_room());
-        let wait = Duration::from_millis(self.engine.due_ms()?.saturating_sub(now_ms));
+        let Some(due_ms) = self.engine.due_ms() else {
+            // Nobody tells when the disk has room again.
+            let pool = self.engine.pool().read();
+            let waits_for_room = pool.is_closed() && !pool.is_empty();
+            return waits_for_room.then(|| Instant::now() + DISK_LOOKS);
+        };
+        let wait = Duration::from_millis(due_ms.saturating_sub(now_ms));
         let wait = match self.engine.is_owing(now_ms) {
             true => wait.min(ASK_AGAIN),
             false => wait,

@@ -386,6 +386,8 @@ impl Hosting {
 
     /// Says what a chain may take of this city.
     pub(crate) async fn set_quota(&self, chain_id: ChainId, quota: Quota) {
+        // Nor while it is being opened, when it has read what it may take and cannot be told yet.
+        let _turn = self.0.turn.lock().await;
         let before = {
             let mut quotas = self.0.common.quotas.lock();
             quotas.insert(chain_id.get(), quota)

@@ -18,7 +18,7 @@ const LOOKS: Duration = Duration::from_millis(100);
 const BUSY: f64 = 0.75;
 
 /// How long a look at the disk holds.
-const DISK_LOOKS: Duration = Duration::from_secs(10);
+pub(crate) const DISK_LOOKS: Duration = Duration::from_secs(10);
 /// Where less than this part of the disk is free, in percent, a city has no room to spare.
 const FREE_PERCENT: u64 = 25;
 

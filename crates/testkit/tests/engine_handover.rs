@@ -164,10 +164,13 @@ type Forge = fn(&mut Beside);
 fn what_is_not_proven_is_not_voted_for_and_speaks_against_its_sender_alone() {
     let hub = hub(&[1, 2, 3, 5]);
     let (proposer, proposal, outline) = handover(&hub);
-    let forge: [(&str, Forge); 4] = [
+    let forge: [(&str, Forge); 5] = [
         ("no proof", |beside| beside.proof = None),
         ("another set", |beside| {
             beside.set = Some(set(&[1, 2, 3, 6]));
+        }),
+        ("a set that shares nobody", |beside| {
+            beside.set = Some(set(&[5, 6, 7, 8]));
         }),
         ("no set", |beside| beside.set = None),
         ("a torn proof", |beside| {

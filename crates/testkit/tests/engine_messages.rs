@@ -661,3 +661,42 @@ fn a_city_that_forges_without_end_is_told_of_once_a_minute() {
     }
     assert_eq!(told, [63, 163]);
 }
+
+#[test]
+fn a_forged_set_beside_the_block_of_a_chain_without_a_hub_says_nothing_against_it() {
+    let (proposer, messages, hash) = proposal();
+    let keys = keys();
+    let own = keys.iter().find(|key| key.address() != proposer.address());
+    let own = own.unwrap();
+    let mut it = engine(own);
+    it.admit(vec![transfer()], NOW_MS);
+    let mut effects = Vec::new();
+    let mut good = None;
+    for message in messages {
+        match message {
+            PeerMessage::Outline(outline) => {
+                let mut forged = outline.clone();
+                forged.beside = Some(chain::Beside {
+                    proof: None,
+                    set: Some(ValidatorSet::single(own.address())),
+                });
+                good = Some(PeerMessage::Outline(outline));
+                let forged = PeerMessage::Outline(forged);
+                effects.extend(it.receive(proposer.address(), forged, NOW_MS).unwrap());
+            }
+            other => effects.extend(it.receive(proposer.address(), other, NOW_MS).unwrap()),
+        }
+    }
+    let is_verdict =
+        |effect: &Effect| matches!(effect, Effect::Notice(Notice::InvalidBlock { .. }));
+    assert!(!effects.iter().any(is_verdict), "{effects:?}");
+    // The good one comes from another.
+    let third = keys.iter().map(|key| key.address());
+    let third = third.filter(|city| *city != own.address() && *city != proposer.address());
+    let third = third.min().unwrap();
+    let effects = it.receive(third, good.unwrap(), NOW_MS).unwrap();
+    assert!(
+        votes(own.address(), &effects).contains(&(VoteKind::Prevote, hash)),
+        "{effects:?}"
+    );
+}

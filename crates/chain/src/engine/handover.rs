@@ -179,15 +179,16 @@ impl Engine {
                     (held.set_hash, held.record_hash)
                 }
             },
-            // Who a hub's next validators are follows from its execution, which looks at it again.
-            _ if !has_hub
-                && let Some(Beside {
+            // Who a hub's next validators are follows from its execution. Here it is only whether what stands beside is what the
+            // header commits to: it may be forged on the way.
+            _ if !has_hub => match beside {
+                None
+                | Some(Beside {
                     proof: None,
-                    set: Some(set),
-                }) = beside =>
-            {
-                (set.hash(), own.record_hash)
-            }
+                    set: Some(_),
+                }) => (found.set_hash, own.record_hash),
+                Some(_) => return Err(refused(CitationError::Superfluous)),
+            },
             _ if beside.is_some() => return Err(refused(CitationError::Superfluous)),
             _ => (own.set_hash, own.record_hash),
         };
@@ -201,20 +202,20 @@ impl Engine {
         if shown == Shown::Certificate && beside.is_some_and(|beside| beside.proof.is_some()) {
             return Err(refused(CitationError::Superfluous));
         }
+        let is_right = match set {
+            Some(set) => set_hash != own.set_hash && set.hash() == set_hash,
+            None => set_hash == own.set_hash,
+        };
+        // First, for a set that the block does not name says nothing against the block.
+        if !is_right {
+            return Err(refused(CitationError::Set));
+        }
         if let Some(set) = set
             && !self.may_follow(set)
         {
             return Err(ImportError::Handover { number });
         }
-        let is_right = match set {
-            Some(set) => set_hash != own.set_hash && set.hash() == set_hash,
-            None => set_hash == own.set_hash,
-        };
-        if is_right {
-            Ok(())
-        } else {
-            Err(refused(CitationError::Set))
-        }
+        Ok(())
     }
 
     /// Whether no more leave with this set than may at once: max(1, f). The registry keeps to it; a chain does so whatever the
