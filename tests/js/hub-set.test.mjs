@@ -140,7 +140,8 @@ scenario("applications go on across the changes, and one of the four may be away
   const { parentBeaconBlockRoot: cites } = await at(app, 1).call("eth_getBlockByNumber", "latest", false);
   const cited = await network.city(1).call("eth_getBlockByHash", cites, false);
   const { certificate } = await network.city(1).call("causeway_getBlockProof", cited.number);
-  assert.equal(decodeCertificate(certificate).signatures.length, 3, "of four");
+  const signed = decodeCertificate(certificate).signatures.length;
+  assert.ok(signed === 3 || signed === 4, `${signed} of four`);
   await network.city(3).stop();
   await write(1, "15");
   await network.city(3).start();

@@ -11,7 +11,13 @@ use types::{NodeKey, Readers};
 const NOW_MS: u64 = 1_767_225_600_123;
 
 fn found(name: &str, cards: Vec<Card>) -> Network {
-    Network::found(&name.parse().expect("a name"), cards, NOW_MS, Vec::new()).expect("a network")
+    let name = name.parse().expect("a name");
+    Network::found(&name, cards, NOW_MS, pinned()).expect("a network")
+}
+
+/// What is pinned says by itself how many bytes founders' cities offer.
+fn pinned() -> Vec<(String, u64)> {
+    vec![("offer_bytes".to_owned(), 10_000 * (16 << 20))]
 }
 
 fn four() -> Network {
