@@ -274,7 +274,7 @@ scenario("a founder's city whose key is lost goes on, on the hub as well", async
   assert.deepEqual([rotated.keeps_the_hub, rotated.gone_over], [true, []]);
   assert.ok(seventh > sixth);
   // The cities that are left begin it, and it waits for the new key.
-  await until("it changes", async () => (await done(["app", "show", "parked"])).change, 30_000);
+  await until("it changes", async () => (await done(["app", "show", "parked"])).change, 90_000);
   const { change } = await done(["app", "show", "parked"]);
   assert.deepEqual([change.stage, change.leaving, change.joining], ["taking in", [fourth], [seventh]]);
   await goesOn(apps.parked, [1, 2, 6]);
